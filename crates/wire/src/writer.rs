@@ -19,6 +19,15 @@ impl Writer {
         }
     }
 
+    /// An empty writer in `endian` order with room for `capacity` bytes. It grows where that does not suffice.
+    #[must_use]
+    pub fn with_capacity(capacity: usize, endian: Endian) -> Self {
+        Self {
+            bytes: Vec::with_capacity(capacity),
+            endian,
+        }
+    }
+
     /// The byte order that this writer encodes in.
     #[must_use]
     pub const fn endian(&self) -> Endian {
