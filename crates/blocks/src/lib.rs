@@ -1,1 +1,18 @@
-//! See ARCHITECTURE.md.
+//! What happens to one ZFS block between memory and disk: it is summed and compressed.
+//!
+//! Everything here is a pure function of bytes. Nothing knows where a block lies, who points to it or how many copies
+//! there are; a caller says which algorithm a block pointer names, in which byte order its writer worked, and how long
+//! the result must be.
+//!
+//! - [`checksum`]: the checksums that block pointers, labels and streams carry.
+//! - [`compress`]: the compressed forms that blocks have on disk, in ZFS's own framing.
+//! - [`is_zero`]: whether a block may become a hole.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod checksum;
+pub mod compress;
+mod zero;
+
+pub use zero::is_zero;
+pub use zferry_wire::Endian;
