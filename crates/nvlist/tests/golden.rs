@@ -198,3 +198,50 @@ fn what_follows_a_list_is_ignored() {
         assert_eq!(NvList::decode(&padded, &limits).unwrap().0, nested());
     }
 }
+
+/// The list in front of a package of streams.
+#[test]
+fn a_package() {
+    let bytes = include_bytes!("golden/package.xdr");
+    let (list, header) = decode(bytes);
+    assert_eq!(list.encode(header.encoding, header.endian), bytes);
+    assert_eq!(list.print().to_string(), include_str!("golden/package.print"));
+    assert_eq!(list.str("tosnap"), Some("c"));
+    let (_, fs) = list.list("fss").unwrap().iter().next().unwrap();
+    let Value::NvList(fs) = fs else {
+        panic!("not a list")
+    };
+    assert_eq!(fs.text("name").unwrap(), &"basic/fs");
+    assert_eq!(fs.list("snaps").unwrap().len(), 3);
+}
+
+/// The list in the first record of a raw stream.
+#[test]
+fn a_raw_stream() {
+    let bytes = include_bytes!("golden/raw.native");
+    let (list, header) = decode(bytes);
+    assert_eq!(list.encode(header.encoding, header.endian), bytes);
+    assert_eq!(list.print().to_string(), include_str!("golden/raw.print"));
+    let key = list.list("crypt_keydata").unwrap();
+    assert_eq!(key.bytes("DSL_CRYPTO_MASTER_KEY_1").unwrap().len(), 32);
+    assert_eq!(key.u64("pbkdf2iters"), Some(100_000));
+}
+
+/// The configuration in the label of a vdev.
+#[test]
+fn a_label() {
+    let bytes = include_bytes!("golden/label.xdr");
+    let (list, header) = decode(bytes);
+    assert_eq!(list.encode(header.encoding, header.endian), bytes);
+    assert_eq!(list.dump(4).to_string(), include_str!("golden/label.dump"));
+    let tree = list.list("vdev_tree").unwrap();
+    assert_eq!(
+        tree.lists("children").unwrap()[1].u64("guid"),
+        Some(16_822_920_750_919_329_701)
+    );
+    assert!(
+        list.list("features_for_read")
+            .unwrap()
+            .flag("com.delphix:hole_birth")
+    );
+}
