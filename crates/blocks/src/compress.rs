@@ -144,23 +144,5 @@ fn take_sized(algorithm: Compression, src: &[u8], header: usize) -> Result<&[u8]
     })
 }
 
-/// Repeats `len` bytes that lie `offset` bytes back, or as many as there is room for; they may overlap what is being
-/// written. Returns the new end, or nothing if `offset` goes back beyond the start.
-fn repeat(dst: &mut [u8], end: usize, offset: usize, len: usize) -> Option<usize> {
-    let start = end.checked_sub(offset)?;
-    if offset == 0 {
-        return None;
-    }
-    let stop = end.saturating_add(len).min(dst.len());
-    let mut at = end;
-    // What is written is a repetition of the last `offset` bytes, so each copy may take all that is there by then.
-    while at < stop {
-        let piece = (at - start).min(stop - at);
-        dst.copy_within(start..start + piece, at);
-        at += piece;
-    }
-    Some(stop)
-}
-
 #[cfg(test)]
 mod tests;

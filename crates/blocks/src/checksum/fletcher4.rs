@@ -140,22 +140,21 @@ impl Fletcher4 {
 }
 
 /// n(n+1)/2 and n(n+1)(n+2)/6, modulo 2^64, for an n below 2^62.
-#[expect(
-    clippy::as_conversions,
-    reason = "cut to 64 bits on purpose: the sums are modulo 2^64"
-)]
 const fn figurate(n: u64) -> (u64, u64) {
-    let n = n as u128;
-    // Below 2^124, so exact. Their product with n + 2 may be cut, so the division by three comes before it, in the
-    // factor that it divides.
-    let pairs = n * (n + 1) / 2;
-    let last = n + 2;
-    let triples = if last.is_multiple_of(3) {
-        pairs.wrapping_mul(last / 3)
+    let (next, last) = (n + 1, n + 2);
+    // The products may be cut to 64 bits, so each division comes first, in the factor that it divides.
+    let (n, next) = if n.is_multiple_of(2) {
+        (n / 2, next)
     } else {
-        (pairs / 3).wrapping_mul(last)
+        (n, next / 2)
     };
-    (pairs as u64, triples as u64)
+    let pairs = n.wrapping_mul(next);
+    let triples = match last % 3 {
+        0 => pairs.wrapping_mul(last / 3),
+        1 => n.wrapping_mul(next / 3).wrapping_mul(last),
+        _ => (n / 3).wrapping_mul(next).wrapping_mul(last),
+    };
+    (pairs, triples)
 }
 
 #[cfg(test)]
@@ -177,6 +176,21 @@ mod tests {
         assert_eq!(Fletcher4::of(&little, Endian::Little).words(), [6, 10, 15, 21]);
         assert_eq!(Fletcher4::of(&big, Endian::Big).words(), [6, 10, 15, 21]);
         assert_eq!(Fletcher4::default().checksum(), Checksum([0; 4]));
+    }
+
+    #[test]
+    fn figurate_numbers_are_exact() {
+        for n in (0..100).chain([1 << 40, (1 << 62) - 3, (1 << 62) - 2, (1 << 62) - 1]) {
+            let wide = u128::from(n);
+            let pairs = wide * (wide + 1) / 2;
+            // One of the two factors has the three.
+            let triples = if pairs % 3 == 0 {
+                (pairs / 3).wrapping_mul(wide + 2)
+            } else {
+                pairs.wrapping_mul(wide.div_ceil(3))
+            };
+            assert_eq!(figurate(n), (pairs as u64, triples as u64), "{n}");
+        }
     }
 
     #[test]

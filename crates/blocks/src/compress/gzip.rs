@@ -9,6 +9,7 @@ use super::{Compression, DecompressError, GzipLevel};
 
 thread_local! {
     static INFLATE: RefCell<Decompress> = RefCell::new(Decompress::new(true));
+    static DEFLATE: RefCell<Option<(GzipLevel, Compress)>> = const { RefCell::new(None) };
 }
 
 pub(super) fn decompress(
@@ -31,9 +32,17 @@ pub(super) fn decompress(
 }
 
 pub(super) fn compress(level: GzipLevel, src: &[u8], dst: &mut [u8]) -> Option<usize> {
-    let mut deflate = Compress::new(flate2::Compression::new(u32::from(level.get())), true);
-    match deflate.compress(src, dst, FlushCompress::Finish) {
-        Ok(Status::StreamEnd) => Some(usize_from_u64(deflate.total_out())),
-        _ => None,
-    }
+    DEFLATE.with_borrow_mut(|slot| {
+        let mut deflate = match slot.take() {
+            Some((kept, mut deflate)) if kept == level => {
+                deflate.reset();
+                deflate
+            }
+            _ => Compress::new(flate2::Compression::new(u32::from(level.get())), true),
+        };
+        let status = deflate.compress(src, dst, FlushCompress::Finish);
+        let length = usize_from_u64(deflate.total_out());
+        *slot = Some((level, deflate));
+        matches!(status, Ok(Status::StreamEnd)).then_some(length)
+    })
 }

@@ -11,7 +11,7 @@
 
 use zferry_wire::u64_from_usize;
 
-use super::{Compression, DecompressError, repeat};
+use super::{Compression, DecompressError};
 
 const MATCH_MIN: usize = 3;
 const MATCH_MAX: usize = 66;
@@ -22,35 +22,69 @@ const RECENT: usize = 1024;
 const GROUP: usize = 1 + 8 * 2;
 
 pub(super) fn decompress(src: &[u8], dst: &mut [u8]) -> Result<usize, DecompressError> {
-    let mut bytes = src.iter().copied();
-    let mut next = || {
-        bytes.next().ok_or(DecompressError::Truncated {
-            algorithm: Compression::Lzjb,
-            available: u64_from_usize(src.len()),
-        })
+    let truncated = DecompressError::Truncated {
+        algorithm: Compression::Lzjb,
+        available: u64_from_usize(src.len()),
     };
+    let malformed = DecompressError::Malformed {
+        algorithm: Compression::Lzjb,
+    };
+    let mut left = src;
     let mut end = 0;
     while end < dst.len() {
-        let mut control = next()?;
-        for _ in 0..8 {
+        let (&control, items) = left.split_first().ok_or(truncated)?;
+        left = items;
+        // Eight bytes as they are: the common case where there is nothing to repeat.
+        if control == 0
+            && let Some((bytes, rest)) = left.split_first_chunk::<8>()
+            && let Some(room) = dst.get_mut(end..).and_then(|room| room.first_chunk_mut::<8>())
+        {
+            *room = *bytes;
+            end += 8;
+            left = rest;
+            continue;
+        }
+        for bit in 0..8 {
             if end == dst.len() {
                 break;
             }
-            let first = next()?;
-            if control & 1 == 0 {
-                dst[end] = first;
+            if control >> bit & 1 == 0 {
+                let (&byte, rest) = left.split_first().ok_or(truncated)?;
+                dst[end] = byte;
                 end += 1;
+                left = rest;
             } else {
+                let (&[first, second], rest) = left.split_first_chunk::<2>().ok_or(truncated)?;
                 let length = usize::from(first >> 2) + MATCH_MIN;
-                let distance = usize::from(u16::from_be_bytes([first, next()?])) & DISTANCE_MASK;
-                end = repeat(dst, end, distance, length).ok_or(DecompressError::Malformed {
-                    algorithm: Compression::Lzjb,
-                })?;
+                let distance = usize::from(u16::from_be_bytes([first, second])) & DISTANCE_MASK;
+                end = repeat(dst, end, distance, length).ok_or(malformed)?;
+                left = rest;
             }
-            control >>= 1;
         }
     }
     Ok(end)
+}
+
+/// Repeats `length` bytes that lie `distance` bytes back, or as many as there is room for; they may overlap what is
+/// being written. Returns the new end, or nothing where `distance` goes back beyond the start, or nowhere.
+#[inline]
+fn repeat(dst: &mut [u8], end: usize, distance: usize, length: usize) -> Option<usize> {
+    const STEP: usize = 8;
+    if distance == 0 || distance > end {
+        return None;
+    }
+    let stop = (end + length).min(dst.len());
+    let mut at = end;
+    // A step may write beyond the match, where later items write again.
+    while at < stop && distance >= STEP && dst.len() - at >= STEP {
+        dst.copy_within(at - distance..at - distance + STEP, at);
+        at += STEP;
+    }
+    while at < stop {
+        dst[at] = dst[at - distance];
+        at += 1;
+    }
+    Some(stop)
 }
 
 pub(super) fn compress(src: &[u8], dst: &mut [u8]) -> Option<usize> {
