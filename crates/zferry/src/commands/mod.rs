@@ -1,0 +1,20 @@
+//! The subcommands, a file each: its arguments, whose doc comments are its help, and what it does.
+
+mod completion;
+
+use clap::Subcommand;
+
+use crate::cli::Cli;
+use crate::error::CommandError;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Completion(completion::Args),
+}
+
+/// Does what the command line asks.
+pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
+    match cli.command {
+        Command::Completion(args) => completion::run(&args),
+    }
+}

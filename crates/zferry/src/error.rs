@@ -1,0 +1,113 @@
+//! What a failed command prints and what it exits with, as zfs(8) has it: 1 where the work failed, 2 where the command
+//! line was wrong.
+
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Who can do something about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// The work failed.
+    Failed,
+    /// The command line makes no sense.
+    #[allow(dead_code, reason = "no command has needed it yet")]
+    Usage,
+    /// Whoever read the output has gone. Nothing is printed.
+    BrokenPipe,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    pub(crate) kind: ErrorKind,
+    /// One sentence, in zfs's words where zfs has a sentence for it.
+    pub(crate) message: String,
+    /// What may help, a sentence each.
+    pub(crate) hints: Vec<String>,
+}
+
+impl CommandError {
+    /// The work failed.
+    pub(crate) fn failed(message: impl Display) -> Self {
+        Self {
+            kind: ErrorKind::Failed,
+            message: message.to_string(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// The command line makes no sense, in a way that clap cannot see.
+    #[allow(dead_code, reason = "no command has needed it yet")]
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self {
+            kind: ErrorKind::Usage,
+            ..Self::failed(message)
+        }
+    }
+
+    /// Adds a sentence that may help.
+    #[allow(dead_code, reason = "no command has needed it yet")]
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.hints.push(hint.to_string());
+        self
+    }
+
+    /// Prints the failure on standard error and says what to exit with.
+    pub(crate) fn report(&self) -> ExitCode {
+        // Standard error may be gone as well; the exit code still tells.
+        let _ = write!(io::stderr(), "{self}");
+        ExitCode::from(match self.kind {
+            ErrorKind::Failed | ErrorKind::BrokenPipe => 1,
+            ErrorKind::Usage => 2,
+        })
+    }
+}
+
+impl Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == ErrorKind::BrokenPipe {
+            return Ok(());
+        }
+        writeln!(f, "{}", self.message)?;
+        self.hints.iter().try_for_each(|hint| writeln!(f, "{hint}"))
+    }
+}
+
+/// For what is written to standard output. Errors of files say which file, and so are not converted.
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        Self {
+            kind: match error.kind() {
+                io::ErrorKind::BrokenPipe => ErrorKind::BrokenPipe,
+                _ => ErrorKind::Failed,
+            },
+            ..Self::failed(format_args!("cannot write to standard output: {error}"))
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version on standard output, mistakes on standard error.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_prints_its_hints_and_a_broken_pipe_nothing() {
+        let error = CommandError::failed("cannot open 'x': no such file").hint("Name one with -d.");
+        assert_eq!(
+            error.to_string(),
+            "cannot open 'x': no such file\nName one with -d.\n"
+        );
+        let gone = CommandError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(gone.to_string(), "");
+    }
+}
