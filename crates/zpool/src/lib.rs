@@ -1,1 +1,23 @@
-//! See ARCHITECTURE.md.
+//! A ZFS pool on disk, in four storeys.
+//!
+//! - [`vdev`]: files and devices, their labels and uberblocks;
+//! - [`spa`]: block pointers, features, and reading one block: every copy, verified and decompressed;
+//! - [`dmu`]: dnodes, block trees, object sets and their traversal, with [`zap`] beside it;
+//! - [`dsl`]: directories, datasets, snapshots, clones, bookmarks, properties, holds.
+//!
+//! A storey uses only those before it. [`Pool`] is the way in.
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
+
+pub mod dmu;
+pub mod dsl;
+mod error;
+mod pool;
+pub mod spa;
+mod units;
+pub mod vdev;
+pub mod zap;
+
+pub use error::{Attempt, Corrupt, Error, Place, Unreadable, Unsupported};
+pub use pool::{OpenOptions, Pool};
+pub use units::{BlockId, ObjectNumber, Txg};

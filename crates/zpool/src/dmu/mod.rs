@@ -1,0 +1,15 @@
+//! The data management unit: objects made of blocks, object sets made of objects.
+
+mod byte_order;
+mod dnode;
+mod object;
+mod object_set;
+mod object_type;
+mod traverse;
+
+pub use byte_order::ByteOrder;
+pub use dnode::{Dnode, DnodeFlags, SLOT_BYTES};
+pub use object::Object;
+pub use object_set::{ObjectSet, ObjectSetType};
+pub use object_type::ObjectType;
+pub use traverse::{ReadAhead, Stop, Traversal, Visit};

@@ -1,0 +1,1 @@
+//! The dataset and snapshot layer: directories, datasets, snapshots, clones, bookmarks, properties, holds.

@@ -1,0 +1,237 @@
+//! A pool, opened for reading.
+
+use crate::dmu::{Object, ObjectSet};
+use crate::spa::{BlockReader, check_readable};
+use crate::vdev::{Disk, Label, Uberblock, VdevTree, read_labels};
+use crate::zap;
+use crate::{Corrupt, Error, ObjectNumber, Unsupported};
+use std::sync::Arc;
+use zferry_blocks::checksum::{Salt, Summer};
+use zferry_nvlist::{Limits, NvList};
+
+/// How a pool is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// How many bytes of metadata are kept in memory.
+    pub cache_bytes: u64,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 32 << 20,
+        }
+    }
+}
+
+/// A pool, opened for reading at one transaction group.
+#[derive(Debug)]
+pub struct Pool {
+    label: Label,
+    config: NvList,
+    uberblock: Uberblock,
+    reader: BlockReader,
+    meta: ObjectSet,
+    directory: Object,
+}
+
+/// The first version with feature flags; before it, versions up to 28 were counted.
+const VERSION_FEATURES: u64 = 5000;
+const VERSION_COUNTED_MAX: u64 = 28;
+/// No configuration is larger than this, in bytes.
+const CONFIG_BYTES_MAX: u64 = 16 << 20;
+
+impl Pool {
+    /// Opens the pool whose only vdev is `disk`, at its newest uberblock.
+    ///
+    /// # Errors
+    /// Where the device holds no pool, the pool uses what zferry does not know, or what leads to its metadata is
+    /// damaged.
+    pub fn open(disk: Arc<dyn Disk>, options: &OpenOptions) -> Result<Self, Error> {
+        let label = read_labels(&*disk)?;
+        let no_uberblock = || Error::NoUberblock {
+            disk: disk.name().to_owned(),
+        };
+        let uberblock = label.uberblocks.first().cloned().ok_or_else(no_uberblock)?;
+        Self::open_at(disk, label, uberblock, options)
+    }
+
+    fn open_at(
+        disk: Arc<dyn Disk>,
+        label: Label,
+        uberblock: Uberblock,
+        options: &OpenOptions,
+    ) -> Result<Self, Error> {
+        let version = uberblock.version;
+        if version == 0 || (version > VERSION_COUNTED_MAX && version != VERSION_FEATURES) {
+            return Err(Unsupported::PoolVersion(version).into());
+        }
+        if let Some(features) = label.config.list("features_for_read") {
+            check_readable(features.iter().map(|(name, _)| name))?;
+        }
+        // The label only bootstraps: one top-level vdev, enough to read the configuration that is trusted.
+        let vdevs = VdevTree::single(&bootstrap_tree(&label.config)?, disk)?;
+        let mut reader = BlockReader::new(vdevs, Summer::new(None), options.cache_bytes);
+        let meta = ObjectSet::read(&reader, &uberblock.root)?;
+        let directory = meta.object(&reader, ObjectNumber(1))?;
+        let config = read_config(&reader, &meta, &directory)?;
+        check_features(&reader, &meta, &directory)?;
+        if let Some(salt) = zap::lookup(&reader, &directory, "org.illumos:checksum_salt")? {
+            let salt = salt.as_bytes().and_then(|bytes| bytes.try_into().ok());
+            let salt = salt.ok_or_else(|| Corrupt::new("the pool's checksum salt is not 32 bytes long"))?;
+            reader.set_summer(Summer::new(Some(Salt(salt))));
+        }
+        Ok(Self {
+            label,
+            config,
+            uberblock,
+            reader,
+            meta,
+            directory,
+        })
+    }
+
+    /// The pool's name.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where its configuration has none.
+    pub fn name(&self) -> Result<&str, Error> {
+        let name = self.config.str("name").or_else(|| self.label.pool_name());
+        name.ok_or_else(|| Corrupt::new("the pool's configuration has no name").into())
+    }
+
+    /// The pool's guid.
+    #[must_use]
+    pub fn guid(&self) -> u64 {
+        self.config
+            .u64("pool_guid")
+            .or_else(|| self.label.pool_guid())
+            .unwrap_or(0)
+    }
+
+    /// The pool's version: 1–28, or 5000 with feature flags.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.uberblock.version
+    }
+
+    /// The configuration that the pool itself holds, which is the trusted one.
+    #[must_use]
+    pub const fn config(&self) -> &NvList {
+        &self.config
+    }
+
+    /// The label that led here.
+    #[must_use]
+    pub const fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// The uberblock at which the pool was opened.
+    #[must_use]
+    pub const fn uberblock(&self) -> &Uberblock {
+        &self.uberblock
+    }
+
+    /// Whether a feature is in use: its count is above zero.
+    ///
+    /// # Errors
+    /// Where the feature tables cannot be read.
+    pub fn is_feature_active(&self, guid: &str) -> Result<bool, Error> {
+        if self.version() != VERSION_FEATURES {
+            return Ok(false);
+        }
+        for table in ["features_for_read", "features_for_write"] {
+            let table = self.directory_object(table)?;
+            if let Some(count) = zap::lookup_u64(&self.reader, &table, guid)? {
+                return Ok(count > 0);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What reads the pool's blocks.
+    #[must_use]
+    pub const fn reader(&self) -> &BlockReader {
+        &self.reader
+    }
+
+    /// The meta object set: the pool's own metadata.
+    #[must_use]
+    pub const fn meta(&self) -> &ObjectSet {
+        &self.meta
+    }
+
+    /// Opens an object of the meta object set.
+    ///
+    /// # Errors
+    /// As [`ObjectSet::object`].
+    pub fn meta_object(&self, number: ObjectNumber) -> Result<Object, Error> {
+        self.meta.object(&self.reader, number)
+    }
+
+    /// What the object directory says of a name: the number of an object, or a value.
+    ///
+    /// # Errors
+    /// As [`zap::lookup`].
+    pub fn directory_entry(&self, name: &str) -> Result<Option<zap::ZapValue>, Error> {
+        zap::lookup(&self.reader, &self.directory, name)
+    }
+
+    /// The meta object that the object directory names.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where it has no such entry; and as [`Self::meta_object`].
+    pub fn directory_object(&self, name: &str) -> Result<Object, Error> {
+        directory_object(&self.reader, &self.meta, &self.directory, name)
+    }
+}
+
+/// A root vdev as the pool's own configuration would have it, made from what a label knows.
+fn bootstrap_tree(label: &NvList) -> Result<NvList, Error> {
+    let top = label
+        .list("vdev_tree")
+        .ok_or_else(|| Corrupt::new("the label has no vdev tree"))?;
+    let wanted = label.u64("vdev_children").unwrap_or(1);
+    if wanted != 1 {
+        return Err(Unsupported::MissingVdevs { wanted, found: 1 }.into());
+    }
+    let mut root = NvList::new();
+    root.insert("children", zferry_nvlist::Value::NvListArray(vec![top.clone()]));
+    Ok(root)
+}
+
+fn directory_object(
+    reader: &BlockReader,
+    meta: &ObjectSet,
+    directory: &Object,
+    name: &str,
+) -> Result<Object, Error> {
+    let number = zap::lookup_u64(reader, directory, name)?;
+    let number = number.ok_or_else(|| Error::Missing(format!("'{name}' in the object directory")))?;
+    meta.object(reader, ObjectNumber(number))
+}
+
+fn read_config(reader: &BlockReader, meta: &ObjectSet, directory: &Object) -> Result<NvList, Error> {
+    let object = directory_object(reader, meta, directory, "config")?;
+    let size = zferry_wire::Reader::new(object.dnode.bonus(), object.dnode.endian).u64()?;
+    let packed = object.content(reader, size, CONFIG_BYTES_MAX)?;
+    let (config, _) = NvList::decode(&packed, &Limits::default())
+        .map_err(|error| Corrupt::new(format!("the pool's configuration: {error}")))?;
+    Ok(config)
+}
+
+/// Refuses a pool with active features that are not known. Pools of counted versions have no feature tables.
+fn check_features(reader: &BlockReader, meta: &ObjectSet, directory: &Object) -> Result<(), Error> {
+    if zap::lookup(reader, directory, "features_for_read")?.is_none() {
+        return Ok(());
+    }
+    let table = directory_object(reader, meta, directory, "features_for_read")?;
+    let entries = zap::entries(reader, &table)?;
+    let active = entries
+        .iter()
+        .filter(|entry| entry.value.as_u64().is_some_and(|count| count > 0));
+    let names: Vec<String> = active.map(zap::ZapEntry::name_lossy).collect();
+    check_readable(names.iter().map(String::as_str))?;
+    Ok(())
+}

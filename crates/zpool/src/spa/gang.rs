@@ -1,0 +1,117 @@
+//! Gang blocks: a block that was written in pieces because no free range was large enough.
+//!
+//! ```text
+//! offset            field
+//!   0               pointers to the pieces, 128 bytes each: three in a header of 512 bytes, more in a larger one;
+//!                   unused ones are zero
+//!   size − 40       checksum of the header: magic, then four words (SHA-256); the verifier is made of the header's
+//!                   address and the birth of the pointer that leads to it
+//! ```
+//!
+//! A piece may itself be a gang. The pieces, one after another, are the block.
+
+use super::read::BlockReader;
+use super::{BlockPointer, Dva};
+use crate::{Attempt, Txg};
+use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded};
+use zferry_wire::{Endian, usize_from_u64};
+
+/// The size of a gang header in every pool without the feature `dynamic_gang_header`, in bytes.
+const HEADER_BYTES: usize = 512;
+/// How deep gangs of gangs may go. Each level divides a block of at most 16 MiB by up to three.
+const DEPTH_MAX: u32 = 16;
+
+impl BlockReader {
+    /// Reads the pieces of a gang block into `buffer`, which has the block's physical size.
+    pub(super) fn read_gang(
+        &self,
+        pointer: &BlockPointer,
+        dva: Dva,
+        buffer: &mut [u8],
+        depth: u32,
+        attempts: &mut Vec<Attempt>,
+    ) -> bool {
+        let reason = if depth >= DEPTH_MAX {
+            "gang blocks nested too deep"
+        } else {
+            "gang header damaged"
+        };
+        let header = if depth >= DEPTH_MAX {
+            None
+        } else {
+            self.read_gang_header(pointer, dva, attempts)
+        };
+        let Some(pieces) = header else {
+            attempts.push(Attempt {
+                vdev: dva.vdev,
+                offset: dva.offset,
+                reason: reason.to_owned(),
+            });
+            return false;
+        };
+        let mut rest = buffer;
+        for piece in pieces.iter().filter(|piece| !piece.is_hole()) {
+            let len = usize_from_u64(piece.physical_size());
+            let Some((head, tail)) = rest.split_at_mut_checked(len).filter(|_| !piece.is_embedded()) else {
+                let reason = "gang pieces are longer than the block".to_owned();
+                attempts.push(Attempt {
+                    vdev: dva.vdev,
+                    offset: dva.offset,
+                    reason,
+                });
+                return false;
+            };
+            if !self.read_physical(piece, head, depth.saturating_add(1), attempts) {
+                return false;
+            }
+            rest = tail;
+        }
+        if !rest.is_empty() {
+            let reason = format!("gang pieces are {} bytes short", rest.len());
+            attempts.push(Attempt {
+                vdev: dva.vdev,
+                offset: dva.offset,
+                reason,
+            });
+        }
+        rest.is_empty()
+    }
+
+    fn read_gang_header(
+        &self,
+        pointer: &BlockPointer,
+        dva: Dva,
+        attempts: &mut Vec<Attempt>,
+    ) -> Option<Vec<BlockPointer>> {
+        // With dynamic gang headers a header fills a sector of its vdev; older headers stay at 512 bytes.
+        let sector = self
+            .vdevs()
+            .tops()
+            .get(usize::try_from(dva.vdev).ok()?)
+            .map(|top| 1_usize << top.ashift);
+        for size in [HEADER_BYTES, sector.unwrap_or(HEADER_BYTES)] {
+            let mut header = vec![0; size];
+            let verifier = [u64::from(dva.vdev), dva.offset, pointer.physical_birth().0, 0];
+            let mut endian = Endian::OURS;
+            let mut verify = |bytes: &mut [u8]| {
+                endian = embedded_endian(bytes).ok_or("no gang header")?;
+                if verify_embedded(bytes, verifier, endian) {
+                    Ok(())
+                } else {
+                    Err("gang header checksum".to_owned())
+                }
+            };
+            if self
+                .vdevs()
+                .read(dva.vdev, dva.offset, &mut header, &mut verify, attempts)
+            {
+                let pointers = header
+                    .get(..size.saturating_sub(EMBEDDED_SIZE))
+                    .unwrap_or_default();
+                let known = |piece: &BlockPointer| piece.logical_birth() > Txg(0) || piece.is_hole();
+                return Some(BlockPointer::iter_block(pointers, endian).filter(known).collect());
+            }
+        }
+        None
+    }
+}

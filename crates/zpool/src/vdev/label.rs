@@ -1,0 +1,192 @@
+//! The labels of a leaf vdev: four copies, two at each end of the device.
+//!
+//! ```text
+//! device   | label 0 | label 1 | boot area, to 4 MiB | data … | label 2 | label 3 |
+//! label    256 KiB:  0 pad | 8 K boot environment | 16 K configuration (112 K) | 128 K uberblock ring (128 K)
+//! ```
+//!
+//! The configuration is an XDR nvlist; it and each slot of the ring end in a checksum of their own, whose verifier is
+//! the place of the block on the device, so a label that was copied elsewhere is not taken for valid.
+
+use super::{Disk, Uberblock};
+use crate::{Corrupt, Error};
+use zferry_blocks::checksum::{embedded_endian, verify_embedded};
+use zferry_nvlist::{Limits, NvList};
+use zferry_wire::u64_from_usize;
+
+/// The size of one label, in bytes.
+const LABEL_BYTES: u64 = 256 << 10;
+/// Where the configuration lies in a label, and its size, in bytes.
+const CONFIG_OFFSET: u64 = 16 << 10;
+const CONFIG_BYTES: usize = 112 << 10;
+/// Where the uberblock ring lies in a label, and its size, in bytes.
+const RING_OFFSET: u64 = 128 << 10;
+const RING_BYTES: usize = 128 << 10;
+/// Where the data of a leaf vdev begins: offset 0 of a block pointer, in bytes from the start of the device.
+pub(super) const DATA_OFFSET: u64 = 4 << 20;
+
+/// What the label says the pool's fate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelState(pub u64);
+
+impl LabelState {
+    /// The pool is in use, or was not exported.
+    pub const ACTIVE: Self = Self(0);
+    /// The pool was exported.
+    pub const EXPORTED: Self = Self(1);
+    /// The pool was destroyed.
+    pub const DESTROYED: Self = Self(2);
+    /// The device is a hot spare.
+    pub const SPARE: Self = Self(3);
+    /// The device is a cache.
+    pub const L2CACHE: Self = Self(4);
+}
+
+/// The labels of one device, as far as they are valid: the newest configuration and every uberblock.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// The configuration with the highest transaction group.
+    pub config: NvList,
+    /// Every valid uberblock, the newest first, each once.
+    pub uberblocks: Vec<Uberblock>,
+}
+
+impl Label {
+    /// What the label says the pool's fate is.
+    #[must_use]
+    pub fn state(&self) -> LabelState {
+        LabelState(self.config.u64("state").unwrap_or(0))
+    }
+
+    /// The pool's name.
+    #[must_use]
+    pub fn pool_name(&self) -> Option<&str> {
+        self.config.str("name")
+    }
+
+    /// The pool's guid.
+    #[must_use]
+    pub fn pool_guid(&self) -> Option<u64> {
+        self.config.u64("pool_guid")
+    }
+}
+
+/// Where the four labels of a device of `size` bytes begin. The size counts in whole labels.
+fn label_offsets(size: u64) -> Option<[u64; 4]> {
+    let end = size.checked_sub(size % LABEL_BYTES)?;
+    let third = end.checked_sub(LABEL_BYTES.checked_mul(2)?)?;
+    let fourth = end.checked_sub(LABEL_BYTES)?;
+    (end >= DATA_OFFSET).then_some([0, LABEL_BYTES, third, fourth])
+}
+
+/// Reads the labels of a device.
+///
+/// # Errors
+/// [`Error::NoLabel`] where none of the four holds a valid configuration; [`Error::NoUberblock`] where one does, but
+/// no uberblock is valid.
+pub fn read_labels(disk: &dyn Disk) -> Result<Label, Error> {
+    let no_label = || Error::NoLabel {
+        disk: disk.name().to_owned(),
+    };
+    let offsets = label_offsets(disk.size()).ok_or_else(no_label)?;
+    // An unreadable or damaged copy is what the other three are for.
+    let config = offsets
+        .iter()
+        .filter_map(|&offset| read_config(disk, offset).ok())
+        .max_by_key(|config| config.u64("txg").unwrap_or(0))
+        .ok_or_else(no_label)?;
+    let mut uberblocks = Vec::new();
+    for offset in offsets {
+        let _ = read_ring(disk, offset, ashift(&config), &mut uberblocks);
+    }
+    // Uberblocks are read from all slots; where the configuration's ashift is wrong (a label written by a damaged or
+    // foreign tool), the other slot sizes still find them.
+    if uberblocks.is_empty() {
+        for shift in SLOT_SHIFT_MIN..=SLOT_SHIFT_MAX {
+            for offset in offsets {
+                let _ = read_ring(disk, offset, shift, &mut uberblocks);
+            }
+        }
+    }
+    uberblocks.sort_by_key(|uberblock| std::cmp::Reverse(uberblock.age_key()));
+    uberblocks.dedup_by_key(|uberblock| uberblock.age_key());
+    if uberblocks.is_empty() {
+        return Err(Error::NoUberblock {
+            disk: disk.name().to_owned(),
+        });
+    }
+    Ok(Label { config, uberblocks })
+}
+
+/// An uberblock slot is as large as a sector of the vdev, within these bounds (powers of two).
+const SLOT_SHIFT_MIN: u32 = 10;
+const SLOT_SHIFT_MAX: u32 = 13;
+
+/// The sector size that the label's vdev tree names, as a power of two.
+fn ashift(config: &NvList) -> u32 {
+    let ashift = config
+        .list("vdev_tree")
+        .and_then(|tree| tree.u64("ashift"))
+        .unwrap_or(9);
+    u32::try_from(ashift).unwrap_or(u32::MAX)
+}
+
+fn read_config(disk: &dyn Disk, label: u64) -> Result<NvList, Error> {
+    let offset = label.saturating_add(CONFIG_OFFSET);
+    let mut block = vec![0; CONFIG_BYTES];
+    disk.read_at(&mut block, offset)
+        .map_err(|source| Error::io(disk.name(), source))?;
+    if !is_sealed(&block, offset) {
+        return Err(Corrupt::new(format!("{}: label at {offset}: checksum mismatch", disk.name())).into());
+    }
+    let (config, _) = NvList::decode(&block, &Limits::default())
+        .map_err(|error| Corrupt::new(format!("{}: label at {offset}: {error}", disk.name())))?;
+    Ok(config)
+}
+
+fn read_ring(disk: &dyn Disk, label: u64, ashift: u32, found: &mut Vec<Uberblock>) -> Result<(), Error> {
+    let slot_bytes = 1_usize << ashift.clamp(SLOT_SHIFT_MIN, SLOT_SHIFT_MAX);
+    let start = label.saturating_add(RING_OFFSET);
+    let mut ring = vec![0; RING_BYTES];
+    disk.read_at(&mut ring, start)
+        .map_err(|source| Error::io(disk.name(), source))?;
+    for (index, slot) in ring.chunks_exact(slot_bytes).enumerate() {
+        let offset = start.saturating_add(u64_from_usize(index.saturating_mul(slot_bytes)));
+        // The magic is looked at first: most slots of a young pool are empty, and sums cost.
+        let Some(uberblock) = Uberblock::decode(slot)? else {
+            continue;
+        };
+        if is_sealed(slot, offset) {
+            found.push(uberblock);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a block of a label ends in the checksum that belongs to its bytes and its place, in whichever byte order.
+fn is_sealed(block: &[u8], offset: u64) -> bool {
+    embedded_endian(block).is_some_and(|endian| verify_embedded(block, [offset, 0, 0, 0], endian))
+}
+
+/// The bytes of a device that hold data, in bytes from [`DATA_OFFSET`] on.
+pub(super) fn data_bytes(size: u64) -> u64 {
+    let end = size.saturating_sub(size % LABEL_BYTES);
+    end.saturating_sub(LABEL_BYTES.saturating_mul(2))
+        .saturating_sub(DATA_OFFSET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_lie_two_at_each_end() {
+        assert_eq!(
+            label_offsets((64 << 20) + 77),
+            Some([0, 256 << 10, (64 << 20) - (512 << 10), (64 << 20) - (256 << 10)])
+        );
+        assert_eq!(label_offsets(1 << 20), None);
+        assert_eq!(data_bytes(64 << 20), (64 << 20) - (4 << 20) - (512 << 10));
+        assert_eq!(data_bytes(0), 0);
+    }
+}

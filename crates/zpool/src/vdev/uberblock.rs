@@ -1,0 +1,83 @@
+//! The uberblock: the root of a pool at one transaction group.
+//!
+//! ```text
+//! offset  field               each a 64-bit number in the pool's byte order, which the magic tells
+//!      0  ub_magic            0x00bab10c
+//!      8  ub_version          pool version: 1–28, or 5000 with feature flags
+//!     16  ub_txg
+//!     24  ub_guid_sum         sum of the guids of all vdevs, modulo 2^64
+//!     32  ub_timestamp        seconds since 1970, UTC
+//!     40  ub_rootbp           128 bytes: the pointer to the meta object set
+//!    168  ub_software_version
+//!    176  ub_mmp_magic, ub_mmp_delay, ub_mmp_config
+//!    200  ub_checkpoint_txg
+//!    208  ub_raidz_reflow_info
+//! ```
+
+use crate::Txg;
+use crate::spa::BlockPointer;
+use zferry_wire::{Endian, Reader, ShortRead};
+
+/// The root of a pool as one transaction group left it.
+#[derive(Clone, Debug)]
+pub struct Uberblock {
+    /// Pool version: 1–28, or 5000 where feature flags tell what the pool uses.
+    pub version: u64,
+    /// The transaction group that it ends.
+    pub txg: Txg,
+    /// The sum of the guids of all vdevs, modulo 2^64.
+    pub guid_sum: u64,
+    /// When it was written: seconds since 1970, UTC.
+    pub timestamp: u64,
+    /// Where the meta object set is.
+    pub root: BlockPointer,
+    /// Transaction group of the pool's checkpoint, 0 without one.
+    pub checkpoint_txg: Txg,
+    /// The byte order of the host that wrote it.
+    pub endian: Endian,
+}
+
+impl Uberblock {
+    const MAGIC: u64 = 0x00ba_b10c;
+
+    /// Decodes the head of an uberblock slot. `None` where the slot holds no uberblock.
+    ///
+    /// # Errors
+    /// [`ShortRead`] where the slot is smaller than an uberblock.
+    pub fn decode(slot: &[u8]) -> Result<Option<Self>, ShortRead> {
+        let magic = Reader::new(slot, Endian::Little).u64()?;
+        let endian = if magic == Self::MAGIC {
+            Endian::Little
+        } else if magic.swap_bytes() == Self::MAGIC {
+            Endian::Big
+        } else {
+            return Ok(None);
+        };
+        let mut reader = Reader::new(slot, endian);
+        reader.skip(8)?;
+        let [version, txg, guid_sum, timestamp] = reader.u64s()?;
+        let root = BlockPointer::read(&mut reader)?;
+        let [
+            _software_version,
+            _mmp_magic,
+            _mmp_delay,
+            _mmp_config,
+            checkpoint_txg,
+        ] = reader.u64s()?;
+        Ok(Some(Self {
+            version,
+            txg: Txg(txg),
+            guid_sum,
+            timestamp,
+            root,
+            checkpoint_txg: Txg(checkpoint_txg),
+            endian,
+        }))
+    }
+
+    /// Which of two is the newer state of the pool: first the transaction group decides, then the clock.
+    #[must_use]
+    pub fn age_key(&self) -> (Txg, u64) {
+        (self.txg, self.timestamp)
+    }
+}
