@@ -5,27 +5,37 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use zferry_wire::{u64_from_usize, usize_from_u64};
+
+use crate::list::Pair;
+
 /// Where each name stands in a list; where several pairs have the name, the last of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
-    /// A position each, or nothing. The number of slots is a power of two, more than half of them empty.
-    slots: Vec<Option<usize>>,
+    /// A position each, or [`EMPTY`]. The number of slots is a power of two, at least half of them empty.
+    slots: Vec<usize>,
     used: usize,
     hasher: RandomState,
 }
 
+/// What stands in a slot without a position, and where no list has a pair.
+const EMPTY: usize = usize::MAX;
+
 impl Index {
-    /// An index over `names`, which are numbered as they come.
-    pub(crate) fn new<'a>(names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Self {
-        let capacity = names.len().saturating_mul(4).next_power_of_two();
+    /// An index over `pairs`.
+    pub(crate) fn new(pairs: &[Pair]) -> Self {
+        let capacity = pairs
+            .len()
+            .saturating_mul(2)
+            .saturating_add(1)
+            .next_power_of_two();
         let mut index = Self {
-            slots: vec![None; capacity],
+            slots: vec![EMPTY; capacity],
             used: 0,
             hasher: RandomState::new(),
         };
-        let all = names.clone().collect::<Vec<_>>();
-        for (position, name) in names.enumerate() {
-            index.put(name, position, |other| all.get(other).copied());
+        for position in 0..pairs.len() {
+            index.put(pairs, position);
         }
         index
     }
@@ -35,40 +45,32 @@ impl Index {
         self.used.saturating_mul(2) >= self.slots.len()
     }
 
-    /// The position of `name`, where `name_at` gives the name at a position.
-    pub(crate) fn get<'a>(&self, name: &str, name_at: impl Fn(usize) -> Option<&'a str>) -> Option<usize> {
-        self.slot(name, name_at)
-            .and_then(|slot| self.slots.get(slot).copied().flatten())
+    /// Where in `pairs`, over which the index is, the last pair of that name stands.
+    pub(crate) fn get(&self, pairs: &[Pair], name: &str) -> Option<usize> {
+        let position = self.slots.get(self.slot(pairs, name)?)?;
+        Some(*position).filter(|position| *position != EMPTY)
     }
 
-    /// Notes that `name` now stands at `position`. The index must not be full.
-    pub(crate) fn put<'a>(
-        &mut self,
-        name: &str,
-        position: usize,
-        name_at: impl Fn(usize) -> Option<&'a str>,
-    ) {
-        let Some(slot) = self.slot(name, name_at) else {
-            return;
-        };
-        if let Some(entry) = self.slots.get_mut(slot) {
-            if entry.is_none() {
+    /// Notes that the pair at `position` of `pairs` is the last of its name. The index must not be full.
+    pub(crate) fn put(&mut self, pairs: &[Pair], position: usize) {
+        let slot = pairs.get(position).and_then(|pair| self.slot(pairs, &pair.name));
+        if let Some(entry) = slot.and_then(|slot| self.slots.get_mut(slot)) {
+            if *entry == EMPTY {
                 self.used = self.used.saturating_add(1);
             }
-            *entry = Some(position);
+            *entry = position;
         }
     }
 
     /// The slot in which `name` is, or the empty one in which it would be.
-    fn slot<'a>(&self, name: &str, name_at: impl Fn(usize) -> Option<&'a str>) -> Option<usize> {
+    fn slot(&self, pairs: &[Pair], name: &str) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
-        let first =
-            zferry_wire::usize_from_u64(self.hasher.hash_one(name) & zferry_wire::u64_from_usize(mask));
-        (0..self.slots.len())
+        let first = usize_from_u64(self.hasher.hash_one(name) & u64_from_usize(mask));
+        (0..=mask)
             .map(|step| first.wrapping_add(step) & mask)
-            .find(|slot| match self.slots.get(*slot).copied().flatten() {
-                None => true,
-                Some(position) => name_at(position) == Some(name),
+            .find(|slot| {
+                let pair = self.slots.get(*slot).and_then(|position| pairs.get(*position));
+                pair.is_none_or(|pair| &*pair.name == name)
             })
     }
 }

@@ -41,6 +41,7 @@ mod header;
 mod index;
 mod limits;
 mod list;
+mod lookup;
 mod native;
 mod print;
 mod size;

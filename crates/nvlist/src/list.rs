@@ -2,7 +2,7 @@
 
 use std::{fmt, slice};
 
-use crate::{Text, Value, index::Index};
+use crate::{Value, index::Index};
 
 /// What a list promises about its names: `nvl_nvflag`. Bits without a meaning are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,10 +21,11 @@ impl Flags {
     }
 }
 
+/// A value and its name, which has no NUL and no more than [`NvList::NAME_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq)]
-struct Pair {
-    name: Box<str>,
-    value: Value,
+pub(crate) struct Pair {
+    pub(crate) name: Box<str>,
+    pub(crate) value: Value,
 }
 
 /// An ordered list of named values.
@@ -64,6 +65,17 @@ impl NvList {
         }
     }
 
+    /// A list of these pairs, whether or not names are there several times.
+    pub(crate) fn from_pairs(flags: Flags, pairs: Vec<Pair>) -> Self {
+        let mut list = Self {
+            pairs,
+            flags,
+            index: None,
+        };
+        list.reindex();
+        list
+    }
+
     /// What the list promises about its names.
     #[must_use]
     pub const fn flags(&self) -> Flags {
@@ -99,24 +111,20 @@ impl NvList {
             let data_type = value.data_type();
             self.retain(|pair| &*pair.name != name || pair.value.data_type() != data_type);
         }
-        self.push(name.into(), value);
+        self.push(Pair {
+            name: name.into(),
+            value,
+        });
         self
     }
 
-    /// Adds a pair at the end, whether or not there is one of that name. The caller has checked the name.
-    pub(crate) fn push(&mut self, name: Box<str>, value: Value) {
+    /// Adds a pair at the end, whether or not there is one of that name.
+    fn push(&mut self, pair: Pair) {
         let position = self.pairs.len();
-        self.pairs.push(Pair { name, value });
-        match self.index.as_mut() {
-            Some(index) if !index.is_full() => {
-                let pairs = &self.pairs;
-                if let Some(pair) = pairs.get(position) {
-                    index.put(&pair.name, position, |other| {
-                        pairs.get(other).map(|pair| &*pair.name)
-                    });
-                }
-            }
-            _ => self.reindex(),
+        self.pairs.push(pair);
+        match self.index.as_mut().filter(|index| !index.is_full()) {
+            Some(index) => index.put(&self.pairs, position),
+            None => self.reindex(),
         }
     }
 
@@ -138,14 +146,14 @@ impl NvList {
     }
 
     fn reindex(&mut self) {
-        self.index = (self.pairs.len() >= INDEXED_FROM)
-            .then(|| Box::new(Index::new(self.pairs.iter().map(|pair| &*pair.name))));
+        let long = self.pairs.len() >= INDEXED_FROM;
+        self.index = long.then(|| Box::new(Index::new(&self.pairs)));
     }
 
     /// Where the last pair of that name stands.
     fn position(&self, name: &str) -> Option<usize> {
         match &self.index {
-            Some(index) => index.get(name, |position| self.pairs.get(position).map(|pair| &*pair.name)),
+            Some(index) => index.get(&self.pairs, name),
             None => self.pairs.iter().rposition(|pair| &*pair.name == name),
         }
     }
@@ -169,93 +177,6 @@ impl NvList {
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.position(name).is_some()
-    }
-}
-
-/// Lookups of one type each. As with libnvpair, a value of another type is as good as none.
-impl NvList {
-    /// Whether the name is there as [`Value::Boolean`].
-    #[must_use]
-    pub fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some(Value::Boolean))
-    }
-
-    /// The [`Value::BooleanValue`] of that name.
-    #[must_use]
-    pub fn boolean_value(&self, name: &str) -> Option<bool> {
-        match self.get(name)? {
-            Value::BooleanValue(value) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The [`Value::Uint64`] of that name.
-    #[must_use]
-    pub fn u64(&self, name: &str) -> Option<u64> {
-        match self.get(name)? {
-            Value::Uint64(value) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The [`Value::String`] of that name, if it is UTF-8.
-    #[must_use]
-    pub fn str(&self, name: &str) -> Option<&str> {
-        self.text(name)?.to_str()
-    }
-
-    /// The [`Value::String`] of that name.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&Text> {
-        match self.get(name)? {
-            Value::String(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The [`Value::NvList`] of that name.
-    #[must_use]
-    pub fn list(&self, name: &str) -> Option<&Self> {
-        match self.get(name)? {
-            Value::NvList(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The [`Value::NvListArray`] of that name.
-    #[must_use]
-    pub fn lists(&self, name: &str) -> Option<&[Self]> {
-        match self.get(name)? {
-            Value::NvListArray(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    /// The [`Value::Uint64Array`] of that name.
-    #[must_use]
-    pub fn u64s(&self, name: &str) -> Option<&[u64]> {
-        match self.get(name)? {
-            Value::Uint64Array(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    /// The [`Value::ByteArray`] or [`Value::Uint8Array`] of that name.
-    #[must_use]
-    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
-        match self.get(name)? {
-            Value::ByteArray(values) | Value::Uint8Array(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    /// The [`Value::StringArray`] of that name.
-    #[must_use]
-    pub fn strs(&self, name: &str) -> Option<&[Text]> {
-        match self.get(name)? {
-            Value::StringArray(values) => Some(values),
-            _ => None,
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use zferry_wire::{Endian, Reader, u64_from_usize, usize_from_u32};
 use crate::{
     DataType, DecodeError, Flags, NvList, Text, Value,
     decode::{Budget, PairHead, check_version, elements},
+    list::Pair,
     size::{NATIVE_END, PAIR_HEADER, POINTER, element_size, pair_size, value_offset},
 };
 
@@ -22,20 +23,23 @@ fn version_and_flags(reader: &mut Reader<'_>, base: u64) -> Result<Flags, Decode
 }
 
 fn pairs(reader: &mut Reader<'_>, budget: &mut Budget<'_>, flags: Flags) -> Result<NvList, DecodeError> {
-    let mut list = NvList::with_flags(flags);
+    let mut pairs = Vec::new();
     loop {
         // The size is the first field of the pair, so it is only looked at here.
         let offset = reader.offset();
         let size = reader.clone().u32()?;
         if size == 0 {
             reader.skip(NATIVE_END)?;
-            return Ok(list);
+            return Ok(NvList::from_pairs(flags, pairs));
         }
         budget.take_pairs(1, offset)?;
         let pair = RawPair::split(reader.take(usize_from_u32(size))?, offset, reader.endian())?;
         let value = pair.value(reader, budget)?;
         pair.check_size(size, &value)?;
-        list.push(pair.name, value);
+        pairs.push(Pair {
+            name: pair.name,
+            value,
+        });
     }
 }
 

@@ -5,18 +5,20 @@ use zferry_wire::{Reader, u64_from_usize, usize_from_u32};
 use crate::{
     DataType, DecodeError, Flags, NvList, Text, Value,
     decode::{Budget, PairHead, check_version, elements},
+    list::Pair,
     size::{XDR_LIST, align4, pair_size, xdr_pair_size},
 };
 
 /// Reads a list that begins with its version.
 pub(crate) fn decode(reader: &mut Reader<'_>, budget: &mut Budget<'_>) -> Result<NvList, DecodeError> {
     check_version(reader.offset(), reader.u32()?)?;
-    let mut list = NvList::with_flags(Flags(reader.u32()?));
+    let flags = Flags(reader.u32()?);
+    let mut pairs = Vec::new();
     loop {
         let offset = reader.offset();
         let (encoded, decoded) = (reader.u32()?, reader.u32()?);
         if (encoded, decoded) == (0, 0) {
-            return Ok(list);
+            return Ok(NvList::from_pairs(flags, pairs));
         }
         budget.take_pairs(1, offset)?;
         let name = string(reader, offset)?;
@@ -32,7 +34,7 @@ pub(crate) fn decode(reader: &mut Reader<'_>, budget: &mut Budget<'_>) -> Result
         };
         check_size(offset, encoded, xdr_pair_size(&name, &value))?;
         check_size(offset, decoded, pair_size(&name, &value))?;
-        list.push(name, value);
+        pairs.push(Pair { name, value });
     }
 }
 
