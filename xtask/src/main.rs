@@ -1,1 +1,50 @@
-fn main() {}
+//! Developers' tasks, run as `cargo xtask TASK`.
+
+mod bench;
+mod example;
+mod fuzz;
+mod interop;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Developers' tasks of zferry"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Send a snapshot of the example pool and check the stream
+    Example,
+    /// Measure zferry beside OpenZFS's own code
+    Bench(bench::Arguments),
+    /// Run the fuzz targets for a bounded time
+    Fuzz(fuzz::Arguments),
+    /// Have OpenZFS's own code judge the streams that zferry makes
+    Interop(interop::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Example => example::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Interop(arguments) => interop::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

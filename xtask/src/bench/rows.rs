@@ -1,0 +1,79 @@
+//! What is measured: a row for each, so that a new one is a few lines here.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::prepare::Prepared;
+
+/// What a row has to show.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// zferry takes at most this part of OpenZFS's time.
+    TimesAsFast(f64),
+    /// zferry takes less than this.
+    Within(Duration),
+}
+
+/// One comparison.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    /// What a person calls it.
+    pub(super) name: &'static str,
+    /// What zferry runs.
+    pub(super) ours: fn(&Prepared) -> Command,
+    /// What OpenZFS runs to do the same.
+    pub(super) theirs: fn(&Prepared) -> Command,
+    /// The file with what `ours` has to print; it is compared before anything is measured.
+    pub(super) expected: Option<fn(&Prepared) -> PathBuf>,
+    /// What has to come out.
+    pub(super) goal: Goal,
+    /// The most memory that zferry may take.
+    pub(super) memory_bytes: u64,
+}
+
+const MEMORY_BYTES: u64 = 256 << 20;
+
+/// Every row, in the order of the table.
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        name: "send",
+        ours: |pool| pool.zferry(&["send", "bench/files@full"]),
+        theirs: |pool| pool.ozfs("send", &["bench/files@full"]),
+        expected: Some(|pool| pool.stream("full")),
+        goal: Goal::TimesAsFast(3.0),
+        memory_bytes: MEMORY_BYTES,
+    },
+    Row {
+        name: "send one block",
+        ours: |pool| pool.zferry(&["send", "-i", "@full", "bench/files@one"]),
+        theirs: |pool| pool.ozfs("send", &["bench/files@one", "-i", "bench/files@full"]),
+        expected: Some(|pool| pool.stream("one")),
+        goal: Goal::Within(Duration::from_millis(50)),
+        memory_bytes: MEMORY_BYTES,
+    },
+    Row {
+        name: "send compressed",
+        ours: |pool| pool.zferry(&["send", "-L", "-e", "-c", "bench/files@full"]),
+        theirs: |pool| pool.ozfs("send", &["bench/files@full", "-Lec"]),
+        expected: None,
+        goal: Goal::TimesAsFast(3.0),
+        memory_bytes: MEMORY_BYTES,
+    },
+    Row {
+        name: "stream verify",
+        ours: |pool| {
+            let mut command = Command::new(&pool.zferry);
+            command.args(["stream", "verify"]).arg(pool.stream("full"));
+            command
+        },
+        theirs: |pool| {
+            let mut command = Command::new("zstream");
+            command.arg("dump").arg(pool.stream("full"));
+            command
+        },
+        expected: None,
+        goal: Goal::TimesAsFast(3.0),
+        memory_bytes: MEMORY_BYTES,
+    },
+];

@@ -1,0 +1,179 @@
+//! Holds the streams that zferry makes against OpenZFS's own code: the same bytes as the kernel sent, taken by `zstream
+//! dump`, received by `ozfs` into a fresh pool that `zdb -bcc` then walks.
+
+mod plan;
+mod pool;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use zferry_fixtures::{Line, corpus, example, target};
+
+use crate::example::sha256;
+use crate::tools::{self, Judges, check, shown};
+use plan::Plan;
+use pool::{Pool, Received};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only streams whose name contains one of these
+    streams: Vec<String>,
+}
+
+/// A pool to send from and the streams that are known to come from it.
+struct Source {
+    image: PathBuf,
+    lines: Vec<Line>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let Some(judges) = tools::judges() else {
+        return Ok(());
+    };
+    let zferry = tools::zferry()?;
+    let (mut passed, mut not_judged, mut failed) = (0_usize, 0_usize, Vec::new());
+    for source in sources()? {
+        let chosen = |line: &&Line| {
+            let named = |part: &String| line.name.contains(part.as_str());
+            arguments.streams.is_empty() || arguments.streams.iter().any(named)
+        };
+        let lines: Vec<_> = source.lines.iter().filter(chosen).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        let court = Court::new(&judges, &zferry, &source.image)?;
+        for line in lines {
+            match court.judge(line) {
+                Ok(Received::Yes) => passed = passed.saturating_add(1),
+                Ok(Received::NotJudged) => not_judged = not_judged.saturating_add(1),
+                Err(why) => failed.push(format!("{}: {why:#}", line.name)),
+            }
+        }
+        match court.pool.examine() {
+            Ok(()) => println!("{}: received, and zdb passes it", source.image.display()),
+            Err(why) => failed.push(format!("{}: {why:#}", source.image.display())),
+        }
+    }
+    for failure in &failed {
+        eprintln!("FAILED {failure}");
+    }
+    println!(
+        "interop: {passed} streams passed, {not_judged} that ozfs cannot receive (see pool.rs), {} failures",
+        failed.len()
+    );
+    ensure!(failed.is_empty(), "OpenZFS disagrees in {} places", failed.len());
+    Ok(())
+}
+
+/// The example pool, and of the corpus the pools that are one plain file each.
+fn sources() -> Result<Vec<Source>> {
+    let example = example()?;
+    let mut sources = vec![Source {
+        image: example.image().to_path_buf(),
+        lines: example.manifest()?,
+    }];
+    if let Some(corpus) = corpus() {
+        let lines = corpus.manifest()?;
+        for pool in ["basic", "feat", "gang", "v28"] {
+            sources.push(Source {
+                image: corpus.file(&format!("{pool}.img")),
+                lines: lines
+                    .iter()
+                    .filter(|line| line.pool() == pool && !line.name.starts_with("basic-R"))
+                    .cloned()
+                    .collect(),
+            });
+        }
+    }
+    for source in &mut sources {
+        source.lines.retain(is_plain);
+    }
+    Ok(sources)
+}
+
+/// Whether a stream is neither raw nor a package: what is sent so far.
+fn is_plain(line: &Line) -> bool {
+    !["-R", "-I", "-p", "-w", "-b", "-h"]
+        .iter()
+        .any(|option| line.has(option))
+}
+
+/// One source pool, and the fresh pool that everything sent from it is received into.
+struct Court<'a> {
+    zferry: &'a Path,
+    image: &'a Path,
+    folder: PathBuf,
+    pool: Pool<'a>,
+}
+
+impl<'a> Court<'a> {
+    fn new(judges: &'a Judges, zferry: &'a Path, image: &'a Path) -> Result<Self> {
+        let folder = target().join("interop");
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let folder = fs::canonicalize(folder)?;
+        let pool = Pool::create(judges, &folder)?;
+        Ok(Self {
+            zferry,
+            image,
+            folder,
+            pool,
+        })
+    }
+
+    /// Sends what `line` says, and what has to be received before it.
+    fn judge(&self, line: &Line) -> Result<Received> {
+        let plan = Plan::new(line)?;
+        let stream = self.folder.join("stream.zsend");
+        let mut receivable = true;
+        if let Some(base) = &plan.base {
+            let base_stream = self.folder.join("base.zsend");
+            self.send(&base.arguments, &base_stream)?;
+            receivable = self.pool.receive(&base_stream, &base.into, None)? == Received::Yes;
+        }
+        self.send(&line.arguments, &stream)?;
+        let sum = sha256(&mut File::open(&stream)?)?;
+        ensure!(
+            sum == line.sha256,
+            "not the kernel's bytes: {} of them, the kernel sent {}",
+            fs::metadata(&stream)?.len(),
+            line.bytes
+        );
+        accepted_by_zstream(&stream)?;
+        if !receivable {
+            return Ok(Received::NotJudged);
+        }
+        self.pool.receive(&stream, &plan.into, plan.origin.as_deref())
+    }
+
+    fn send(&self, arguments: &[String], stream: &Path) -> Result<()> {
+        let mut command = Command::new(self.zferry);
+        command.arg("-d").arg(self.image).arg("send").args(arguments);
+        let status = command
+            .stdout(File::create(stream)?)
+            .status()
+            .with_context(|| shown(&command))?;
+        check(&command, status)
+    }
+}
+
+/// `zstream dump` exits with success whatever it meets; what it says is what counts.
+fn accepted_by_zstream(stream: &Path) -> Result<()> {
+    let mut command = Command::new("zstream");
+    command.arg("dump").arg(stream).stdin(Stdio::null());
+    let output = command.output().with_context(|| shown(&command))?;
+    check(&command, output.status)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let checksum_wrong = said
+        .lines()
+        .any(|line| line.contains("Expected checksum differs"));
+    if checksum_wrong || !complaint.trim().is_empty() || !said.contains("END checksum") {
+        bail!(
+            "zstream dump complains: {}",
+            complaint.lines().next().unwrap_or("no END")
+        );
+    }
+    Ok(())
+}
