@@ -7,7 +7,7 @@ pub struct Limits {
     /// The most bytes that the encoded list may have, its header included. Bytes behind the list do not count.
     pub bytes: usize,
     /// The most pairs in the list and the lists within it, where each member of an array of lists or strings counts as
-    /// a pair too. This is what bounds memory: a pair takes less than 150 bytes beside the bytes of its value.
+    /// a pair too. This is what bounds memory: a pair takes less than 200 bytes beside the bytes of its value.
     pub pairs: usize,
     /// How many lists may lie within one another below the outermost. Decoding recurses as deep.
     pub depth: u8,
