@@ -1,4 +1,4 @@
-//! What happens to one ZFS block between memory and disk: it is summed and compressed.
+//! What happens to one ZFS block between memory and disk: it is compressed, encrypted and summed.
 //!
 //! Everything here is a pure function of bytes. Nothing knows where a block lies, who points to it or how many copies
 //! there are; a caller says which algorithm a block pointer names, in which byte order its writer worked, and how long
@@ -6,12 +6,14 @@
 //!
 //! - [`checksum`]: the checksums that block pointers, labels and streams carry.
 //! - [`compress`]: the compressed forms that blocks have on disk, in ZFS's own framing.
+//! - [`crypt`]: native encryption, its keys and its message authentication codes.
 //! - [`is_zero`]: whether a block may become a hole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod checksum;
 pub mod compress;
+pub mod crypt;
 mod zero;
 
 pub use zero::is_zero;
