@@ -85,6 +85,11 @@ impl FatHeader {
         })
     }
 
+    /// How names are hashed: with which salt, whether their case is folded first, and whether 48 bits are kept.
+    pub(super) const fn hashing(&self) -> (u64, bool, bool) {
+        (self.salt, self.norm_flags != 0, self.flags & FLAG_HASH64 != 0)
+    }
+
     /// Which block the leaf for place `index` of the pointer table is in.
     fn leaf_block(&self, reader: &BlockReader, object: &Object, index: u64) -> Result<BlockId, Error> {
         if self.table_block == 0 {

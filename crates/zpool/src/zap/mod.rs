@@ -3,12 +3,14 @@
 //! A small table is one block ([`micro`]): names under 50 bytes, each with one number. Any other is a hash table that
 //! grows ([`fat`]): a header and pointer table, and leaves full of chunks ([`leaf`]).
 
+mod cursor;
 mod entry;
 mod fat;
 mod hash;
 mod leaf;
 mod micro;
 
+pub use cursor::entries_in_cursor_order;
 pub use entry::{ZapEntry, ZapValue};
 pub use hash::hash_name;
 
