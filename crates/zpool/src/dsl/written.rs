@@ -1,0 +1,174 @@
+//! How much was written since an earlier state of a dataset.
+//!
+//! What is referenced now, less what was referenced then, plus what has been freed since: the deadlists of everything
+//! between tell that. A deadlist is a table of lists of block pointers, each for blocks born after some transaction
+//! group; in old pools it is a single such list.
+//!
+//! ```text
+//! dl_used, dl_comp, dl_uncomp     the bonus buffer of a deadlist's object: the sums over all its lists
+//! hex(mintxg)                     the table: from a transaction group to a list
+//! ```
+
+use super::{Bookmark, BookmarkFlags, Dataset, DslPool};
+use crate::dmu::{Object, ObjectType};
+use crate::zap;
+use crate::{Corrupt, Error, ObjectNumber, Txg};
+use zferry_wire::Reader;
+
+/// The type of a deadlist that is a table.
+const DEADLIST: ObjectType = ObjectType(50);
+
+/// An earlier state of a dataset.
+#[derive(Clone, Copy, Debug)]
+pub enum Since<'a> {
+    /// A snapshot.
+    Snapshot(&'a Dataset),
+    /// A bookmark that knows its sizes.
+    Bookmark(&'a Bookmark),
+}
+
+impl Since<'_> {
+    const fn txg(&self) -> Txg {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.phys.creation_txg,
+            Self::Bookmark(bookmark) => bookmark.creation_txg,
+        }
+    }
+
+    const fn referenced(&self) -> u64 {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.phys.referenced,
+            Self::Bookmark(bookmark) => bookmark.referenced,
+        }
+    }
+}
+
+impl DslPool<'_> {
+    /// How much was written to a dataset since an earlier state, in bytes; `None` where that is no earlier state of
+    /// it, or a bookmark that does not know its sizes.
+    ///
+    /// # Errors
+    /// Where a dataset or deadlist between the two cannot be read.
+    pub fn written_since(&self, dataset: &Dataset, since: Since<'_>) -> Result<Option<u64>, Error> {
+        let is_before = match since {
+            Since::Snapshot(snapshot) => self.is_before(dataset, snapshot)?,
+            Since::Bookmark(bookmark) => {
+                bookmark.flags.contains(BookmarkFlags::HAS_FREED_BEFORE_NEXT)
+                    && self.descends_from(dataset, &bookmark.dir, bookmark.creation_txg)?
+            }
+        };
+        if !is_before {
+            return Ok(None);
+        }
+        let mut written = dataset.phys.referenced.wrapping_sub(since.referenced());
+        let mut between = dataset.phys.clone();
+        while between.prev_snapshot_txg > since.txg() {
+            let freed = self.freed_before(between.deadlist, since.txg())?;
+            written = written.wrapping_add(freed);
+            let Some(number) = between.prev_snapshot else {
+                break;
+            };
+            let earlier = super::DatasetPhys::decode(&self.pool().meta_object(number)?)?;
+            if earlier.prev_snapshot_txg >= between.prev_snapshot_txg {
+                return Err(
+                    Corrupt::new(format!("snapshot {number} is not older than the one after it")).into(),
+                );
+            }
+            between = earlier;
+        }
+        let last = match since {
+            Since::Snapshot(_) => self.freed(between.deadlist)?,
+            Since::Bookmark(bookmark) => bookmark.freed_before_next,
+        };
+        Ok(Some(written.wrapping_add(last)))
+    }
+
+    /// How much was written to a dataset since the snapshot before it, in bytes; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::written_since`].
+    pub fn written(&self, dataset: &Dataset) -> Result<Option<u64>, Error> {
+        let Some(number) = dataset.phys.prev_snapshot else {
+            return Ok(None);
+        };
+        // The snapshot's name may take long to find, and is not needed: nothing is before it but the deadlist.
+        let prev = super::DatasetPhys::decode(&self.pool().meta_object(number)?)?;
+        let freed = self.freed(dataset.phys.deadlist)?;
+        Ok(Some(
+            dataset
+                .phys
+                .referenced
+                .wrapping_sub(prev.referenced)
+                .wrapping_add(freed),
+        ))
+    }
+
+    /// What a deadlist names, in bytes.
+    fn freed(&self, deadlist: Option<ObjectNumber>) -> Result<u64, Error> {
+        let Some(number) = deadlist else { return Ok(0) };
+        let object = self.pool().meta_object(number)?;
+        let [first, second] = Reader::new(object.dnode.bonus(), object.dnode.endian).u64s()?;
+        Ok(if is_table(&object) { first } else { second })
+    }
+
+    /// What of a deadlist was born up to a transaction group, in bytes.
+    fn freed_before(&self, deadlist: Option<ObjectNumber>, txg: Txg) -> Result<u64, Error> {
+        let Some(number) = deadlist else { return Ok(0) };
+        let object = self.pool().meta_object(number)?;
+        if !is_table(&object) {
+            return self.freed_before_in_list(&object, txg);
+        }
+        let mut freed = 0_u64;
+        for entry in zap::entries(self.pool().reader(), &object)? {
+            let name = entry.name_lossy();
+            let min_txg = u64::from_str_radix(&name, 16).ok();
+            let min_txg =
+                min_txg.ok_or_else(|| Corrupt::new(format!("deadlist {number} has a key '{name}'")))?;
+            if min_txg >= txg.0 {
+                continue;
+            }
+            let list = entry
+                .value
+                .as_u64()
+                .ok_or_else(|| Corrupt::new(format!("deadlist {number} without a list")))?;
+            let list = self.pool().meta_object(ObjectNumber(list))?;
+            let [_count, bytes] = Reader::new(list.dnode.bonus(), list.dnode.endian).u64s()?;
+            freed = freed.wrapping_add(bytes);
+        }
+        Ok(freed)
+    }
+
+    /// What of an old deadlist, a list of block pointers, was born up to a transaction group, in bytes.
+    fn freed_before_in_list(&self, list: &Object, txg: Txg) -> Result<u64, Error> {
+        let count = Reader::new(list.dnode.bonus(), list.dnode.endian).u64()?;
+        let tops = self.pool().top_vdevs();
+        let (mut freed, mut seen, mut id) = (0_u64, 0_u64, 0_u64);
+        while seen < count && id <= list.dnode.max_block.0 {
+            if let Some(block) = list.block(self.pool().reader(), crate::BlockId(id))? {
+                for pointer in crate::spa::BlockPointer::iter_block(&block.bytes, block.endian) {
+                    if seen < count && pointer.logical_birth() <= txg {
+                        freed = freed.wrapping_add(allocated(&pointer, &tops));
+                    }
+                    seen = seen.saturating_add(1);
+                }
+            } else {
+                break;
+            }
+            id = id.saturating_add(1);
+        }
+        Ok(freed)
+    }
+}
+
+fn is_table(deadlist: &Object) -> bool {
+    deadlist.dnode.object_type == DEADLIST
+}
+
+/// How much data fits into the space that a block takes, in bytes.
+fn allocated(pointer: &crate::spa::BlockPointer, tops: &[crate::spa::TopVdevSpace]) -> u64 {
+    let sizes = pointer.dvas().map(|dva| {
+        let top = tops.iter().find(|top| top.id == u64::from(dva.vdev));
+        top.map_or(dva.allocated, |top| top.deflated(dva.allocated))
+    });
+    sizes.fold(0, u64::saturating_add)
+}
