@@ -57,7 +57,7 @@ pub struct Place {
     pub object: ObjectNumber,
     /// The block's height in the object's tree: 0 for data.
     pub level: u8,
-    /// The block's number at that height; `u64::MAX` for the spill block.
+    /// The block's number at that height; [`BlockId::SPILL`] for the spill block.
     pub block: BlockId,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "object {}, ", self.object)?;
         match (self.level, self.block) {
-            (_, BlockId(u64::MAX)) => write!(f, "spill block"),
+            (_, BlockId::SPILL) => write!(f, "spill block"),
             (0, block) => write!(f, "block {block}"),
             (level, block) => write!(f, "block {block} of level {level}"),
         }

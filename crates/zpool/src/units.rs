@@ -30,3 +30,8 @@ number! {
     /// The number of a block in its object, counted at the block's own level.
     BlockId
 }
+
+impl BlockId {
+    /// The number under which an object's spill block goes: two below zero, as an unsigned number.
+    pub const SPILL: Self = Self(u64::MAX - 1);
+}

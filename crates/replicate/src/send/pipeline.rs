@@ -1,0 +1,338 @@
+//! The threads of a send, and the order of its output.
+//!
+//! ```text
+//! walker:  walks the object set, lays out records ──job──▶ workers: read, decompress, sum ──▶ caller: checksums, write
+//!                                                 └─ the same jobs, in the order of the walk ──────▲
+//! ```
+//!
+//! Memory is bounded by a budget of bytes in flight: the walker waits when the output is that far behind.
+
+use super::features::of_stream;
+use super::job::{Failure, Job, Scratch};
+use super::recorder::Recorder;
+use super::{SendError, SendOptions, Source};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use zferry_wire::{Endian, u64_from_usize};
+use zferry_zpool::Pool;
+use zferry_zpool::dmu::{ObjectSet, ObjectSetType, ReadAhead, Stop, Traversal};
+use zferry_zpool::spa::{BlockPointer, BlockReader};
+use zferry_zstream::flags::{BeginFlags, FeatureFlags, HeaderType, VersionInfo};
+use zferry_zstream::record::{Begin, End, ObjsetType, Record, StreamName};
+use zferry_zstream::writer::Summer;
+
+/// A job is handed over when it holds this many bytes of stream.
+const JOB_BYTES: usize = 512 << 10;
+/// How many bytes of stream may be in flight between the walker and the output.
+const FLIGHT_BYTES: u64 = 48 << 20;
+/// How many blocks of metadata may wait to be read ahead. What does not fit is read when it is needed.
+const READ_AHEAD_QUEUE: usize = 256;
+
+/// How far a send has come; to be looked at from other threads.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    /// How many bytes of stream have been written.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes of stream.
+    pub bytes: u64,
+    /// Records, BEGIN and END included.
+    pub records: u64,
+}
+
+pub(super) fn run(
+    pool: &Pool,
+    source: &Source,
+    options: SendOptions,
+    output: &mut dyn Write,
+    progress: &Progress,
+) -> Result<Sent, SendError> {
+    let pool_error = |error| SendError::Pool {
+        dataset: source.name.clone(),
+        source: error,
+    };
+    let set = ObjectSet::read(pool.reader(), &source.root).map_err(pool_error)?;
+    let features = of_stream(pool, source, &set, options)?;
+    let begin = begin(source, &set, features)?;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let (job_sender, job_receiver) = unbounded::<Work>();
+    let (ordered_sender, ordered_receiver) = unbounded::<Receiver<Done>>();
+    let (spare_sender, spare_receiver) = unbounded::<Job>();
+    let (ahead_sender, ahead_receiver) = bounded::<BlockPointer>(READ_AHEAD_QUEUE);
+    let budget = Budget::default();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (jobs, ahead) = (job_receiver.clone(), ahead_receiver.clone());
+            scope.spawn(move || work(pool.reader(), &jobs, &ahead));
+        }
+        drop((job_receiver, ahead_receiver));
+        let walk = Walk {
+            pool,
+            source,
+            features,
+            set: &set,
+            budget: &budget,
+            spare: spare_receiver,
+            jobs: job_sender,
+            ordered: ordered_sender,
+            ahead: ahead_sender,
+        };
+        let walker = scope.spawn(move || walk.run());
+        let mut emitter = Emitter {
+            summer: Summer::new(Endian::OURS),
+            output,
+            progress,
+            records: 0,
+        };
+        let mut emitted = emitter.record(&Record::Begin(begin));
+        while emitted.is_ok() {
+            let Ok(done) = ordered_receiver.recv() else { break };
+            emitted = emit(&done, source, &budget, &spare_sender, &mut emitter);
+        }
+        // The walker notices that nobody takes its jobs any more, or that its budget is closed.
+        drop(ordered_receiver);
+        budget.close();
+        let walked = walker.join().unwrap_or(Err(SendError::Internal));
+        emitted?;
+        walked?;
+        let end = End {
+            to_guid: source.guid,
+            ..End::default()
+        };
+        emitter.record(&Record::End(end))?;
+        emitter.output.flush()?;
+        Ok(Sent {
+            bytes: progress.bytes(),
+            records: emitter.records,
+        })
+    })
+}
+
+fn begin(source: &Source, set: &ObjectSet, features: FeatureFlags) -> Result<Begin, SendError> {
+    let to_name = StreamName::new(&source.name).map_err(|_| SendError::NameTooLong(source.name.clone()))?;
+    let mut flags = BeginFlags::FREERECORDS | BeginFlags::SPILL_BLOCK;
+    flags.set(BeginFlags::CLONE, source.from.is_some_and(|from| from.is_origin));
+    flags.set(BeginFlags::CI_DATA, source.is_case_insensitive);
+    let ObjectSetType(set_type) = set.set_type;
+    Ok(Begin {
+        payload_length: 0,
+        version_info: VersionInfo::new(HeaderType::SUBSTREAM, features),
+        creation_time: source.creation_time,
+        objset_type: ObjsetType(u32::try_from(set_type).unwrap_or(0)),
+        flags,
+        to_guid: source.guid,
+        from_guid: source.from.map_or(0, |from| from.guid),
+        to_name,
+    })
+}
+
+/// A job on its way to a worker, with where its result is waited for.
+struct Work {
+    job: Job,
+    done: Sender<Done>,
+}
+
+/// What a worker made of a job.
+type Done = Result<Job, Failure>;
+
+/// A worker thread: jobs first come first served; between them, blocks that the walker will need.
+fn work(reader: &BlockReader, jobs: &Receiver<Work>, ahead: &Receiver<BlockPointer>) {
+    let mut scratch = Scratch::default();
+    let mut ahead = ahead.clone();
+    loop {
+        // The walker feeds everybody, so what it waits for goes first.
+        while let Ok(pointer) = ahead.try_recv() {
+            let _ = reader.read_cached(&pointer);
+        }
+        crossbeam_channel::select! {
+            recv(ahead) -> pointer => match pointer {
+                // A block that cannot be read is met again by the walker, which says so.
+                Ok(pointer) => drop(reader.read_cached(&pointer)),
+                Err(_) => ahead = crossbeam_channel::never(),
+            },
+            recv(jobs) -> work => {
+                let Ok(Work { mut job, done }) = work else { return };
+                let outcome = job.fill(reader, &mut scratch).map(|()| job);
+                // Nobody waits any more after an error.
+                let _ = done.send(outcome);
+            }
+        }
+    }
+}
+
+/// Takes the next job in order and writes it.
+fn emit(
+    done: &Receiver<Done>,
+    source: &Source,
+    budget: &Budget,
+    spare: &Sender<Job>,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), SendError> {
+    let job = done.recv().map_err(|_| SendError::Internal)?;
+    let mut job = job.map_err(|failure| failure.of_dataset(&source.name))?;
+    let len = u64_from_usize(job.len());
+    emitter.job(&mut job)?;
+    budget.release(len);
+    job.clear();
+    let _ = spare.send(job);
+    Ok(())
+}
+
+/// Gives records their checksums and writes them.
+struct Emitter<'a> {
+    summer: Summer,
+    output: &'a mut dyn Write,
+    progress: &'a Progress,
+    records: u64,
+}
+
+impl Emitter<'_> {
+    fn record(&mut self, record: &Record) -> Result<(), SendError> {
+        let mut job = Job::default();
+        job.record(record, &[]);
+        self.job(&mut job)
+    }
+
+    fn job(&mut self, job: &mut Job) -> Result<(), SendError> {
+        let (summer, records) = (&mut self.summer, &mut self.records);
+        let bytes = job.finish(|header, payload_sum| {
+            summer.stamp(header, payload_sum);
+            *records = records.saturating_add(1);
+        });
+        self.output.write_all(bytes)?;
+        self.progress
+            .bytes
+            .fetch_add(u64_from_usize(bytes.len()), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The walking thread.
+struct Walk<'a> {
+    pool: &'a Pool,
+    source: &'a Source,
+    features: FeatureFlags,
+    set: &'a ObjectSet,
+    budget: &'a Budget,
+    spare: Receiver<Job>,
+    jobs: Sender<Work>,
+    ordered: Sender<Receiver<Done>>,
+    ahead: Sender<BlockPointer>,
+}
+
+/// Blocks to be read ahead go to the workers, as far as they keep up.
+struct ToWorkers(Sender<BlockPointer>);
+
+impl ReadAhead for ToWorkers {
+    fn read_ahead(&self, pointer: &BlockPointer) {
+        let _ = self.0.try_send(*pointer);
+    }
+}
+
+/// What ends a walk early.
+enum Ending {
+    Cancelled,
+    Failed(SendError),
+}
+
+impl Walk<'_> {
+    fn run(self) -> Result<(), SendError> {
+        let ahead = ToWorkers(self.ahead.clone());
+        let since = self.source.from.map_or(zferry_zpool::Txg(0), |from| from.txg);
+        let traversal = Traversal {
+            reader: self.pool.reader(),
+            since,
+            ahead: &ahead,
+        };
+        let mut recorder = Recorder::new(self.source, self.features, &self.set.meta_dnode.dnode);
+        let mut job = Job::default();
+        let walked = traversal.run(&self.source.root, &mut |visit| {
+            recorder.visit(&visit, &mut job).map_err(Ending::Failed)?;
+            if job.len() >= JOB_BYTES {
+                let full = std::mem::replace(&mut job, self.spare.try_recv().unwrap_or_default());
+                self.hand_over(full)?;
+            }
+            Ok(())
+        });
+        let walked = walked.map_err(|stop| match stop {
+            Stop::Pool(source) => Ending::Failed(SendError::Pool {
+                dataset: self.source.name.clone(),
+                source,
+            }),
+            Stop::Visitor(end) => end,
+        });
+        recorder.flush(&mut job);
+        let finished = walked.and_then(|()| {
+            if job.is_empty() {
+                Ok(())
+            } else {
+                self.hand_over(job)
+            }
+        });
+        match finished {
+            // Whoever cancelled has an error of its own to tell.
+            Ok(()) | Err(Ending::Cancelled) => Ok(()),
+            Err(Ending::Failed(error)) => Err(error),
+        }
+    }
+
+    fn hand_over(&self, job: Job) -> Result<(), Ending> {
+        if !self.budget.acquire(u64_from_usize(job.len())) {
+            return Err(Ending::Cancelled);
+        }
+        let (done, receiver) = bounded(1);
+        self.jobs
+            .send(Work { job, done })
+            .map_err(|_| Ending::Cancelled)?;
+        self.ordered.send(receiver).map_err(|_| Ending::Cancelled)
+    }
+}
+
+/// How much may be in flight. One job is always let through, however large.
+#[derive(Debug, Default)]
+struct Budget {
+    state: Mutex<BudgetState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct BudgetState {
+    bytes: u64,
+    closed: bool,
+}
+
+impl Budget {
+    /// Waits until `bytes` more may be in flight. False where the other side has given up.
+    fn acquire(&self, bytes: u64) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !state.closed && state.bytes > 0 && state.bytes.saturating_add(bytes) > FLIGHT_BYTES {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.bytes = state.bytes.saturating_add(bytes);
+        !state.closed
+    }
+
+    fn release(&self, bytes: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bytes = state.bytes.saturating_sub(bytes);
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,36 @@
+//! What is sent, and from where on.
+
+use super::DatasetFeature;
+use std::collections::BTreeMap;
+use zferry_zpool::Txg;
+use zferry_zpool::spa::BlockPointer;
+
+/// A snapshot to be sent.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its full name, `pool/fs@snap`. A file system or volume that is no snapshot is sent as `pool/fs@--head--`.
+    pub name: String,
+    /// Its guid.
+    pub guid: u64,
+    /// When it was taken: seconds since 1970.
+    pub creation_time: u64,
+    /// Whether names in the file system are compared without regard to case.
+    pub is_case_insensitive: bool,
+    /// Where its object set is.
+    pub root: BlockPointer,
+    /// The features that its blocks use, with the numbers that some carry.
+    pub features: BTreeMap<DatasetFeature, Vec<u64>>,
+    /// What the receiver has already; `None` for a full stream.
+    pub from: Option<From>,
+}
+
+/// What the receiver of an incremental stream has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct From {
+    /// The guid of the snapshot.
+    pub guid: u64,
+    /// The transaction group in which it was taken.
+    pub txg: Txg,
+    /// Whether it is of another dataset, of which this one is a clone.
+    pub is_origin: bool,
+}
