@@ -18,6 +18,10 @@ use super::{Compression, CompressionLevel, DecompressError, take_sized};
 
 const HEADER: usize = 8;
 
+/// The tables of an encoder grow with the block. Those of blocks larger than this are given back after use: tens of
+/// mebibytes at the higher levels.
+const KEPT_BLOCK: usize = 2 << 20;
+
 const MALFORMED: DecompressError = DecompressError::Malformed {
     algorithm: Compression::Zstd,
 };
@@ -75,7 +79,9 @@ pub(super) fn compress(level: CompressionLevel, src: &[u8], dst: &mut [u8]) -> O
             _ => (level, encoder(level).ok()?),
         };
         let length = encoder.compress_to_buffer(src, body).ok()?;
-        *slot = Some((of_level, encoder));
+        if src.len() <= KEPT_BLOCK {
+            *slot = Some((of_level, encoder));
+        }
         Some(length)
     })?;
     let recorded = u32::try_from(length).ok()?.to_be_bytes();
