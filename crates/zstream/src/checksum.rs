@@ -2,46 +2,38 @@
 
 use std::fmt;
 
+use zferry_blocks::checksum::Checksum;
 use zferry_wire::{Endian, Reader, ShortRead, Writer};
 
-/// What a stream's running Fletcher-4 sum stood at, as a record states it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Checksum(pub [u64; 4]);
+/// The sum before the first byte, and what a record states that carries no checksum.
+pub(crate) const ZERO: Checksum = Checksum([0; 4]);
 
-impl Checksum {
-    /// The sum before the first byte, and what a record states that carries no checksum.
-    pub const ZERO: Self = Self([0; 4]);
-
-    /// Whether all four words are zero.
-    #[must_use]
-    pub fn is_zero(&self) -> bool {
-        *self == Self::ZERO
+/// The 32 bytes that state a sum.
+pub(crate) fn encode(checksum: Checksum, endian: Endian) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (to, word) in bytes.chunks_exact_mut(8).zip(checksum.0) {
+        to.copy_from_slice(&endian.bytes_u64(word));
     }
+    bytes
+}
 
-    /// The 32 bytes that state this sum in `endian` order.
-    #[must_use]
-    pub fn encode(&self, endian: Endian) -> [u8; 32] {
-        let [a, b, c, d] = self.0.map(|word| endian.bytes_u64(word));
-        let mut bytes = [0; 32];
-        for (to, from) in bytes.chunks_exact_mut(8).zip([a, b, c, d]) {
-            to.copy_from_slice(&from);
-        }
-        bytes
-    }
+pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Checksum, ShortRead> {
+    reader.u64s().map(Checksum)
+}
 
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, ShortRead> {
-        reader.u64s().map(Self)
-    }
-
-    pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.bytes(&self.encode(writer.endian()));
+pub(crate) fn write(checksum: Checksum, writer: &mut Writer) {
+    for word in checksum.0 {
+        writer.u64(word);
     }
 }
 
-/// As `zstream dump` prints it: four hexadecimal numbers, separated by slashes.
-impl fmt::Display for Checksum {
+/// Shows a checksum as `zstream dump` does: four hexadecimal numbers, separated by slashes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slashed(pub(crate) Checksum);
+
+impl fmt::Display for Slashed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d] = self.0;
+        let Checksum([a, b, c, d]) = self.0;
         write!(f, "{a:x}/{b:x}/{c:x}/{d:x}")
     }
 }
@@ -52,18 +44,15 @@ mod tests {
 
     #[test]
     fn prints_as_zstream_does() {
-        assert_eq!(
-            Checksum([0x1f, 0, 10, u64::MAX]).to_string(),
-            "1f/0/a/ffffffffffffffff"
-        );
-        assert!(Checksum::ZERO.is_zero());
+        let checksum = Checksum([0x1f, 0, 10, u64::MAX]);
+        assert_eq!(Slashed(checksum).to_string(), "1f/0/a/ffffffffffffffff");
     }
 
     #[test]
     fn is_laid_down_word_by_word() {
-        let bytes = Checksum([1, 2, 3, 4]).encode(Endian::Big);
+        let bytes = encode(Checksum([1, 2, 3, 4]), Endian::Big);
         assert_eq!((bytes[7], bytes[15], bytes[23], bytes[31]), (1, 2, 3, 4));
         let mut reader = Reader::new(&bytes, Endian::Big);
-        assert_eq!(Checksum::read(&mut reader), Ok(Checksum([1, 2, 3, 4])));
+        assert_eq!(read(&mut reader), Ok(Checksum([1, 2, 3, 4])));
     }
 }

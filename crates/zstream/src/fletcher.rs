@@ -1,13 +1,15 @@
-//! Fletcher-4 over bytes whose 32-bit words lie in a stream's order.
+//! The Fletcher-4 sum of a piece of a stream.
 
-use zferry_wire::Endian;
+use zferry_blocks::checksum::{Checksum, fletcher4};
+use zferry_wire::{Endian, u64_from_usize};
 
-/// A Fletcher-4 sum in the making, which knows how many words went into it and so can be put behind another.
+/// A Fletcher-4 sum in the making, which knows the byte order of its words and how many bytes went into it, and so can
+/// be put behind another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fletcher4 {
     endian: Endian,
-    words: [u64; 4],
-    count: u64,
+    length: u64,
+    sum: fletcher4::Fletcher4,
 }
 
 impl Fletcher4 {
@@ -16,12 +18,12 @@ impl Fletcher4 {
     pub const fn new(endian: Endian) -> Self {
         Self {
             endian,
-            words: [0; 4],
-            count: 0,
+            length: 0,
+            sum: fletcher4::Fletcher4::from_words([0; 4]),
         }
     }
 
-    /// The sum of `bytes`.
+    /// The sum of `bytes`, which are whole words of four bytes.
     #[must_use]
     pub fn of(bytes: &[u8], endian: Endian) -> Self {
         let mut sum = Self::new(endian);
@@ -29,50 +31,27 @@ impl Fletcher4 {
         sum
     }
 
-    /// Adds bytes. A tail shorter than four bytes is left out.
+    /// Adds bytes, which are whole words of four bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        let [mut a, mut b, mut c, mut d] = self.words;
-        for word in bytes.chunks_exact(4) {
-            let Ok(word) = word.try_into() else { break };
-            a = a.wrapping_add(u64::from(self.endian.u32(word)));
-            b = b.wrapping_add(a);
-            c = c.wrapping_add(b);
-            d = d.wrapping_add(c);
-            self.count = self.count.wrapping_add(1);
-        }
-        self.words = [a, b, c, d];
+        self.sum.update(bytes, self.endian);
+        self.length = self.length.wrapping_add(u64_from_usize(bytes.len()));
     }
 
     /// Adds the bytes that `next` was made of.
-    pub fn append(&mut self, next: &Self) {
-        let n = u128::from(next.count);
-        let pairs = n.wrapping_mul(n.wrapping_add(1)) / 2;
-        let triples = pairs.wrapping_mul(n.wrapping_add(2)) / 3;
-        let [n, pairs, triples] = [n, pairs, triples].map(low);
-        let [a, b, c, d] = self.words;
-        let [na, nb, nc, nd] = next.words;
-        self.words = [
-            a.wrapping_add(na),
-            b.wrapping_add(n.wrapping_mul(a)).wrapping_add(nb),
-            c.wrapping_add(n.wrapping_mul(b))
-                .wrapping_add(pairs.wrapping_mul(a))
-                .wrapping_add(nc),
-            d.wrapping_add(n.wrapping_mul(c))
-                .wrapping_add(pairs.wrapping_mul(b))
-                .wrapping_add(triples.wrapping_mul(a))
-                .wrapping_add(nd),
-        ];
-        self.count = self.count.wrapping_add(next.count);
+    pub const fn append(&mut self, next: &Self) {
+        self.sum.append(next.length, next.sum);
+        self.length = self.length.wrapping_add(next.length);
     }
 
-    /// The four words of the sum.
+    /// The order of the words' bytes.
     #[must_use]
-    pub const fn words(&self) -> [u64; 4] {
-        self.words
+    pub const fn endian(&self) -> Endian {
+        self.endian
     }
-}
 
-fn low(wide: u128) -> u64 {
-    let [bytes @ .., _, _, _, _, _, _, _, _] = wide.to_le_bytes();
-    u64::from_le_bytes(bytes)
+    /// The sum.
+    #[must_use]
+    pub const fn checksum(&self) -> Checksum {
+        self.sum.checksum()
+    }
 }

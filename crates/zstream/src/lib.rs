@@ -13,10 +13,20 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 
 pub mod flags;
+pub mod reader;
 pub mod record;
+pub mod source;
+pub mod validate;
+pub mod verify;
 pub mod writer;
 
 mod checksum;
+mod error;
 mod fletcher;
+mod package;
+mod raw;
 
-pub use checksum::Checksum;
+pub use error::{StreamError, StreamErrorKind};
+pub use package::PackageError;
+
+pub use zferry_blocks::checksum::Checksum;

@@ -34,9 +34,9 @@ use std::io::{self, Write};
 
 use zferry_wire::{Endian, u64_from_usize};
 
-use crate::Checksum;
 pub use crate::fletcher::Fletcher4;
 use crate::record::{Begin, CHECKSUM_OFFSET, End, Header, Record, RecordType};
+use crate::{Checksum, checksum};
 
 /// The running sum of a stream that is being written.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Summer {
     /// The sum of everything so far since the last BEGIN.
     #[must_use]
     pub const fn checksum(&self) -> Checksum {
-        Checksum(self.sum.words())
+        self.sum.checksum()
     }
 
     /// Puts the checksums into `header` (one made by [`Record::encode`] in the same byte order) and moves on behind it
@@ -77,7 +77,7 @@ impl Summer {
                 self.sum.update(fields);
                 let own = self.checksum();
                 lay_down(header, CHECKSUM_OFFSET, own, self.endian);
-                self.sum.update(&own.encode(self.endian));
+                self.sum.update(&checksum::encode(own, self.endian));
             }
         }
         self.sum.append(payload);
@@ -101,7 +101,7 @@ pub fn end_of_package(endian: Endian) -> Header {
 }
 
 fn lay_down(header: &mut Header, offset: usize, checksum: Checksum, endian: Endian) {
-    let bytes = checksum.encode(endian);
+    let bytes = checksum::encode(checksum, endian);
     for (to, from) in header.iter_mut().skip(offset).zip(bytes) {
         *to = from;
     }

@@ -12,7 +12,7 @@
 
 use zferry_wire::{Reader, ShortRead, Writer};
 
-use crate::Checksum;
+use crate::{Checksum, checksum};
 
 /// The last record of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +29,13 @@ impl End {
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, ShortRead> {
         Ok(Self {
-            checksum: Checksum::read(reader)?,
+            checksum: checksum::read(reader)?,
             to_guid: reader.u64()?,
         })
     }
 
     pub(super) fn encode(&self, writer: &mut Writer) {
-        self.checksum.write(writer);
+        checksum::write(self.checksum, writer);
         writer.u64(self.to_guid);
     }
 }

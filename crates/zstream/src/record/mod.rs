@@ -28,7 +28,7 @@ pub use range::{Free, Redact, TO_END};
 pub use spill::Spill;
 pub use write::{DedupKey, Write, WriteByRef, WriteEmbedded};
 
-use crate::Checksum;
+use crate::{Checksum, checksum};
 
 /// The length of every record, in bytes; a payload follows it.
 pub const RECORD_SIZE: usize = 312;
@@ -243,7 +243,7 @@ pub fn stored_checksum(header: &Header, endian: Endian) -> Checksum {
     let mut reader = Reader::new(header, endian);
     reader
         .skip(CHECKSUM_OFFSET)
-        .and_then(|()| Checksum::read(&mut reader))
+        .and_then(|()| checksum::read(&mut reader))
         .unwrap_or_default()
 }
 

@@ -188,7 +188,7 @@ proptest! {
         if let Record::Begin(_) = record {
             prop_assert_eq!(Begin::endian_of(&header), Some(endian));
         } else {
-            prop_assert!(stored_checksum(&header, endian).is_zero());
+            prop_assert!(stored_checksum(&header, endian) == checksum::ZERO);
             prop_assert_eq!(Begin::endian_of(&header), None);
         }
     }

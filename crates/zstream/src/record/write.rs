@@ -25,8 +25,8 @@
 use zferry_wire::{Reader, ShortRead, Writer};
 
 use super::{ChecksumType, CompressionType, CryptParameters, EmbeddedType, ObjectType, round_up_to_8};
-use crate::Checksum;
 use crate::flags::RecordFlags;
+use crate::{Checksum, checksum};
 
 /// `ddt_key_t`: what the sender's pool knew about a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,13 +40,13 @@ pub struct DedupKey {
 impl DedupKey {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ShortRead> {
         Ok(Self {
-            checksum: Checksum::read(reader)?,
+            checksum: checksum::read(reader)?,
             properties: reader.u64()?,
         })
     }
 
     fn encode(&self, writer: &mut Writer) {
-        self.checksum.write(writer);
+        checksum::write(self.checksum, writer);
         writer.u64(self.properties);
     }
 }

@@ -33,18 +33,24 @@ fn a_package_ends_as_libzfs_ends_it() {
         let Ok(Record::End(first)) = Record::decode(header(&bytes, 1), endian) else {
             panic!()
         };
-        assert_eq!(first.checksum.0, Fletcher4::of(header(&bytes, 0), endian).words());
+        assert_eq!(
+            first.checksum,
+            Fletcher4::of(header(&bytes, 0), endian).checksum()
+        );
         assert_eq!(first.to_guid, 0);
-        assert!(stored_checksum(header(&bytes, 1), endian).is_zero());
+        assert!(stored_checksum(header(&bytes, 1), endian) == checksum::ZERO);
 
         let Ok(Record::End(inner)) = Record::decode(header(&bytes, 3), endian) else {
             panic!()
         };
-        assert_eq!(inner.checksum.0, Fletcher4::of(header(&bytes, 2), endian).words());
+        assert_eq!(
+            inner.checksum,
+            Fletcher4::of(header(&bytes, 2), endian).checksum()
+        );
         let covered = &bytes[2 * 312..3 * 312 + 280];
         assert_eq!(
-            stored_checksum(header(&bytes, 3), endian).0,
-            Fletcher4::of(covered, endian).words()
+            stored_checksum(header(&bytes, 3), endian),
+            Fletcher4::of(covered, endian).checksum()
         );
 
         assert_eq!(
