@@ -3,6 +3,7 @@
 use clap::Parser;
 
 use crate::commands::Command;
+use crate::pools::Paths;
 
 /// ZFS send and receive without ZFS
 #[derive(Debug, Parser)]
@@ -13,6 +14,8 @@ use crate::commands::Command;
     disable_help_subcommand = true
 )]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -11,7 +11,6 @@ pub(crate) enum ErrorKind {
     /// The work failed.
     Failed,
     /// The command line makes no sense.
-    #[allow(dead_code, reason = "no command has needed it yet")]
     Usage,
     /// Whoever read the output has gone. Nothing is printed.
     BrokenPipe,
@@ -38,7 +37,6 @@ impl CommandError {
     }
 
     /// The command line makes no sense, in a way that clap cannot see.
-    #[allow(dead_code, reason = "no command has needed it yet")]
     pub(crate) fn usage(message: impl Display) -> Self {
         Self {
             kind: ErrorKind::Usage,
@@ -47,7 +45,6 @@ impl CommandError {
     }
 
     /// Adds a sentence that may help.
-    #[allow(dead_code, reason = "no command has needed it yet")]
     pub(crate) fn hint(mut self, hint: impl Display) -> Self {
         self.hints.push(hint.to_string());
         self

@@ -3,12 +3,12 @@
 use std::io;
 use zferry_zpool::Error as PoolError;
 
-/// Why a send failed.
+/// Why a send failed. Whoever shows it names the snapshot.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// A block of the dataset cannot be read, or makes no sense.
-    #[error("{dataset}: {source}")]
+    #[error("{source}")]
     Pool {
         /// The snapshot that was being sent.
         dataset: String,
@@ -16,7 +16,7 @@ pub enum SendError {
         source: PoolError,
     },
     /// A data block of which no copy is good.
-    #[error("{dataset}: object {object}, offset {offset} ({length} bytes): {source}")]
+    #[error("object {object}, offset {offset} ({length} bytes): {source}")]
     Block {
         /// The snapshot that was being sent.
         dataset: String,
@@ -33,13 +33,15 @@ pub enum SendError {
     #[error("cannot write the stream: {0}")]
     Output(#[from] io::Error),
     /// A dataset with large micro ZAPs needs large blocks in its stream.
-    #[error("{0}: the dataset has directories in blocks above 128 KiB, which can only be sent with -L")]
+    #[error(
+        "source snapshot contains large microzaps, need -L (--large-block) or -w (--raw) to generate stream"
+    )]
     LargeMicrozap(String),
     /// The dataset's name does not fit into a stream.
-    #[error("{0}: the name is too long for a stream")]
+    #[error("the name is too long for a stream")]
     NameTooLong(String),
     /// The dataset's blocks are in the byte order of another machine, and of a type that is not known.
-    #[error("{dataset}: object {object}: cannot put type {object_type} into this stream's byte order")]
+    #[error("object {object}: cannot put type {object_type} into this stream's byte order")]
     ByteOrder {
         /// The snapshot that was being sent.
         dataset: String,

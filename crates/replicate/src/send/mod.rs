@@ -7,15 +7,18 @@
 //! What the records are and when which is sent: `docs/stream-format.md`.
 
 mod error;
+mod estimate;
 mod features;
 mod job;
 mod pipeline;
 mod recorder;
+mod resolve;
 mod source;
 
 pub use error::SendError;
 pub use features::{DatasetFeature, SendOptions};
 pub use pipeline::{Progress, Sent};
+pub use resolve::{ResolveError, Resolved};
 pub use source::{From, Source};
 
 use std::io::Write;

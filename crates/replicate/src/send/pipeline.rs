@@ -24,7 +24,7 @@ use zferry_zstream::record::{Begin, End, ObjsetType, Record, StreamName};
 use zferry_zstream::writer::Summer;
 
 /// A job is handed over when it holds this many bytes of stream.
-const JOB_BYTES: usize = 512 << 10;
+pub(super) const JOB_BYTES: usize = 512 << 10;
 /// How many bytes of stream may be in flight between the walker and the output.
 const FLIGHT_BYTES: u64 = 48 << 20;
 /// How many blocks of metadata may wait to be read ahead. What does not fit is read when it is needed.
@@ -251,7 +251,7 @@ enum Ending {
 impl Walk<'_> {
     fn run(self) -> Result<(), SendError> {
         let ahead = ToWorkers(self.ahead.clone());
-        let since = self.source.from.map_or(zferry_zpool::Txg(0), |from| from.txg);
+        let since = self.source.since();
         let traversal = Traversal {
             reader: self.pool.reader(),
             since,

@@ -55,7 +55,7 @@ impl<'a> Recorder<'a> {
         Self {
             source,
             features,
-            since: source.from.map_or(Txg(0), |from| from.txg),
+            since: source.since(),
             object_limit: meta
                 .max_block
                 .0

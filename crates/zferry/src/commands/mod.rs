@@ -1,6 +1,7 @@
 //! The subcommands, a file each: its arguments, whose doc comments are its help, and what it does.
 
 mod completion;
+mod send;
 
 use clap::Subcommand;
 
@@ -10,11 +11,13 @@ use crate::error::CommandError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Completion(completion::Args),
+    Send(send::Args),
 }
 
 /// Does what the command line asks.
 pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Completion(args) => completion::run(&args),
+        Command::Send(args) => send::run(&cli.paths, &args),
     }
 }

@@ -16,7 +16,7 @@
 
 use super::names::{EntityName, Part};
 use super::phys::object_number;
-use super::{Dataset, DslDir, DslPool};
+use super::{Dataset, DslDir, DslPool, Sizes};
 use crate::zap::{self, ZapValue};
 use crate::{Corrupt, Error, ObjectNumber, Txg};
 use std::sync::Arc;
@@ -60,8 +60,8 @@ pub struct Bookmark {
     pub compressed: u64,
     /// The same before compression, in bytes.
     pub uncompressed: u64,
-    /// Space that was freed between the snapshot and the one after it, in bytes.
-    pub freed_before_next: u64,
+    /// What of those blocks was freed before the next snapshot was taken.
+    pub freed_before_next: Sizes,
     /// The identity of the snapshot's set of initialization vectors; 0: none.
     pub ivset_guid: u64,
 }
@@ -85,7 +85,11 @@ impl Bookmark {
             referenced: word(5),
             compressed: word(6),
             uncompressed: word(7),
-            freed_before_next: word(8),
+            freed_before_next: Sizes {
+                used: word(8),
+                compressed: word(9),
+                uncompressed: word(10),
+            },
             ivset_guid: word(11),
         })
     }

@@ -32,4 +32,4 @@ pub use names::{EntityName, NameError, Part, check_entity_name, check_pool_name}
 pub use pool::DslPool;
 pub use resume::ResumeState;
 pub use user_space::{UserSpace, UserSpaceKind};
-pub use written::Since;
+pub use written::{Since, Sizes};

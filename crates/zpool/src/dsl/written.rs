@@ -27,6 +27,45 @@ pub enum Since<'a> {
     Bookmark(&'a Bookmark),
 }
 
+/// Sizes of the same blocks, counted in three ways, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// The space that they take in the pool.
+    pub used: u64,
+    /// What they are compressed to.
+    pub compressed: u64,
+    /// What they hold.
+    pub uncompressed: u64,
+}
+
+impl Sizes {
+    /// The sums of both, modulo 2^64 as ZFS counts them.
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            used: self.used.wrapping_add(other.used),
+            compressed: self.compressed.wrapping_add(other.compressed),
+            uncompressed: self.uncompressed.wrapping_add(other.uncompressed),
+        }
+    }
+
+    /// The differences of both, modulo 2^64 as ZFS counts them.
+    const fn minus(self, other: Self) -> Self {
+        Self {
+            used: self.used.wrapping_sub(other.used),
+            compressed: self.compressed.wrapping_sub(other.compressed),
+            uncompressed: self.uncompressed.wrapping_sub(other.uncompressed),
+        }
+    }
+
+    const fn referenced(phys: &super::DatasetPhys) -> Self {
+        Self {
+            used: phys.referenced,
+            compressed: phys.compressed,
+            uncompressed: phys.uncompressed,
+        }
+    }
+}
+
 impl Since<'_> {
     const fn txg(&self) -> Txg {
         match self {
@@ -35,21 +74,25 @@ impl Since<'_> {
         }
     }
 
-    const fn referenced(&self) -> u64 {
+    const fn referenced(&self) -> Sizes {
         match self {
-            Self::Snapshot(snapshot) => snapshot.phys.referenced,
-            Self::Bookmark(bookmark) => bookmark.referenced,
+            Self::Snapshot(snapshot) => Sizes::referenced(&snapshot.phys),
+            Self::Bookmark(bookmark) => Sizes {
+                used: bookmark.referenced,
+                compressed: bookmark.compressed,
+                uncompressed: bookmark.uncompressed,
+            },
         }
     }
 }
 
 impl DslPool<'_> {
-    /// How much was written to a dataset since an earlier state, in bytes; `None` where that is no earlier state of
+    /// How much was written to a dataset since an earlier state; `None` where that is no earlier state of
     /// it, or a bookmark that does not know its sizes.
     ///
     /// # Errors
     /// Where a dataset or deadlist between the two cannot be read.
-    pub fn written_since(&self, dataset: &Dataset, since: Since<'_>) -> Result<Option<u64>, Error> {
+    pub fn written_since(&self, dataset: &Dataset, since: Since<'_>) -> Result<Option<Sizes>, Error> {
         let is_before = match since {
             Since::Snapshot(snapshot) => self.is_before(dataset, snapshot)?,
             Since::Bookmark(bookmark) => {
@@ -60,11 +103,11 @@ impl DslPool<'_> {
         if !is_before {
             return Ok(None);
         }
-        let mut written = dataset.phys.referenced.wrapping_sub(since.referenced());
+        let mut written = Sizes::referenced(&dataset.phys).minus(since.referenced());
         let mut between = dataset.phys.clone();
         while between.prev_snapshot_txg > since.txg() {
             let freed = self.freed_before(between.deadlist, since.txg())?;
-            written = written.wrapping_add(freed);
+            written = written.plus(freed);
             let Some(number) = between.prev_snapshot else {
                 break;
             };
@@ -80,7 +123,7 @@ impl DslPool<'_> {
             Since::Snapshot(_) => self.freed(between.deadlist)?,
             Since::Bookmark(bookmark) => bookmark.freed_before_next,
         };
-        Ok(Some(written.wrapping_add(last)))
+        Ok(Some(written.plus(last)))
     }
 
     /// How much was written to a dataset since the snapshot before it, in bytes; `None` where there is none.
@@ -94,31 +137,40 @@ impl DslPool<'_> {
         // The snapshot's name may take long to find, and is not needed: nothing is before it but the deadlist.
         let prev = super::DatasetPhys::decode(&self.pool().meta_object(number)?)?;
         let freed = self.freed(dataset.phys.deadlist)?;
-        Ok(Some(
-            dataset
-                .phys
-                .referenced
-                .wrapping_sub(prev.referenced)
-                .wrapping_add(freed),
-        ))
+        let written = Sizes::referenced(&dataset.phys)
+            .minus(Sizes::referenced(&prev))
+            .plus(freed);
+        Ok(Some(written.used))
     }
 
-    /// What a deadlist names, in bytes.
-    fn freed(&self, deadlist: Option<ObjectNumber>) -> Result<u64, Error> {
-        let Some(number) = deadlist else { return Ok(0) };
+    /// What a deadlist names.
+    fn freed(&self, deadlist: Option<ObjectNumber>) -> Result<Sizes, Error> {
+        let Some(number) = deadlist else {
+            return Ok(Sizes::default());
+        };
         let object = self.pool().meta_object(number)?;
-        let [first, second] = Reader::new(object.dnode.bonus(), object.dnode.endian).u64s()?;
-        Ok(if is_table(&object) { first } else { second })
+        if !is_table(&object) {
+            return Ok(list_sizes(&object)?);
+        }
+        let [used, compressed, uncompressed] =
+            Reader::new(object.dnode.bonus(), object.dnode.endian).u64s()?;
+        Ok(Sizes {
+            used,
+            compressed,
+            uncompressed,
+        })
     }
 
-    /// What of a deadlist was born up to a transaction group, in bytes.
-    fn freed_before(&self, deadlist: Option<ObjectNumber>, txg: Txg) -> Result<u64, Error> {
-        let Some(number) = deadlist else { return Ok(0) };
+    /// What of a deadlist was born up to a transaction group.
+    fn freed_before(&self, deadlist: Option<ObjectNumber>, txg: Txg) -> Result<Sizes, Error> {
+        let Some(number) = deadlist else {
+            return Ok(Sizes::default());
+        };
         let object = self.pool().meta_object(number)?;
         if !is_table(&object) {
             return self.freed_before_in_list(&object, txg);
         }
-        let mut freed = 0_u64;
+        let mut freed = Sizes::default();
         for entry in zap::entries(self.pool().reader(), &object)? {
             let name = entry.name_lossy();
             let min_txg = u64::from_str_radix(&name, 16).ok();
@@ -132,22 +184,21 @@ impl DslPool<'_> {
                 .as_u64()
                 .ok_or_else(|| Corrupt::new(format!("deadlist {number} without a list")))?;
             let list = self.pool().meta_object(ObjectNumber(list))?;
-            let [_count, bytes] = Reader::new(list.dnode.bonus(), list.dnode.endian).u64s()?;
-            freed = freed.wrapping_add(bytes);
+            freed = freed.plus(list_sizes(&list)?);
         }
         Ok(freed)
     }
 
-    /// What of an old deadlist, a list of block pointers, was born up to a transaction group, in bytes.
-    fn freed_before_in_list(&self, list: &Object, txg: Txg) -> Result<u64, Error> {
+    /// What of an old deadlist, a list of block pointers, was born up to a transaction group.
+    fn freed_before_in_list(&self, list: &Object, txg: Txg) -> Result<Sizes, Error> {
         let count = Reader::new(list.dnode.bonus(), list.dnode.endian).u64()?;
         let tops = self.pool().top_vdevs();
-        let (mut freed, mut seen, mut id) = (0_u64, 0_u64, 0_u64);
+        let (mut freed, mut seen, mut id) = (Sizes::default(), 0_u64, 0_u64);
         while seen < count && id <= list.dnode.max_block.0 {
             if let Some(block) = list.block(self.pool().reader(), crate::BlockId(id))? {
                 for pointer in crate::spa::BlockPointer::iter_block(&block.bytes, block.endian) {
                     if seen < count && pointer.logical_birth() <= txg {
-                        freed = freed.wrapping_add(allocated(&pointer, &tops));
+                        freed = freed.plus(sizes_of(&pointer, &tops));
                     }
                     seen = seen.saturating_add(1);
                 }
@@ -160,8 +211,41 @@ impl DslPool<'_> {
     }
 }
 
+/// What a list of block pointers names in all: `bpo_num_blkptrs`, then `bpo_bytes`, `bpo_comp` and `bpo_uncomp`. Lists
+/// of the first pool versions do not know the last two.
+fn list_sizes(list: &Object) -> Result<Sizes, Corrupt> {
+    let mut reader = Reader::new(list.dnode.bonus(), list.dnode.endian);
+    let [_count, used] = reader.u64s()?;
+    let [compressed, uncompressed] = reader.u64s().unwrap_or_default();
+    Ok(Sizes {
+        used,
+        compressed,
+        uncompressed,
+    })
+}
+
 fn is_table(deadlist: &Object) -> bool {
     deadlist.dnode.object_type == DEADLIST
+}
+
+/// The sizes of one block. Of metadata, and of blocks of pointers, the stored size counts as the content's.
+fn sizes_of(pointer: &crate::spa::BlockPointer, tops: &[crate::spa::TopVdevSpace]) -> Sizes {
+    let compressed = if pointer.is_embedded() {
+        0
+    } else {
+        pointer.physical_size()
+    };
+    let is_data = pointer.level() == 0 && !pointer.object_type().is_metadata();
+    let uncompressed = if is_data {
+        pointer.logical_size()
+    } else {
+        compressed
+    };
+    Sizes {
+        used: allocated(pointer, tops),
+        compressed,
+        uncompressed,
+    }
 }
 
 /// How much data fits into the space that a block takes, in bytes.

@@ -1,0 +1,121 @@
+//! How large a stream will be: from the counters of the snapshots, as OpenZFS guesses it, or from a walk through all
+//! that would be sent, which is exact.
+
+use super::features::of_stream;
+use super::job::Job;
+use super::recorder::Recorder;
+use super::resolve::{Earlier, Resolved};
+use super::{SendError, SendOptions, Source, pipeline};
+use zferry_wire::u64_from_usize;
+use zferry_zpool::dmu::{ObjectSet, ObjectSetType, Stop, Traversal};
+use zferry_zpool::dsl::property::{Property, Value};
+use zferry_zpool::dsl::{DslPool, Since};
+use zferry_zpool::{Error, Pool};
+use zferry_zstream::record::RECORD_SIZE;
+
+/// Each block costs a pointer in the pool and a record in the stream, in bytes.
+const POINTER_BYTES: u64 = 128;
+const RECORD_BYTES: u64 = u64_from_usize(RECORD_SIZE);
+/// The block size of file systems for which none was set, in bytes.
+const RECORD_SIZE_DEFAULT: u64 = 128 << 10;
+
+impl Resolved {
+    /// The size of the stream in bytes, as `zfs send -nv` tells it: a guess from counters, or exact where the counters
+    /// do not tell.
+    ///
+    /// # Errors
+    /// Where what tells it cannot be read.
+    pub fn estimate(&self, dsl: &DslPool<'_>, options: SendOptions) -> Result<u64, SendError> {
+        let pool_error = |source| SendError::Pool {
+            dataset: self.source.name.clone(),
+            source,
+        };
+        match self.guess(dsl, options).map_err(pool_error)? {
+            Some(size) => Ok(size),
+            None => exact(dsl.pool(), &self.source, options),
+        }
+    }
+
+    fn guess(&self, dsl: &DslPool<'_>, options: SendOptions) -> Result<Option<u64>, Error> {
+        // Only of snapshots OpenZFS has a guess.
+        if !self.to.is_snapshot() {
+            return Ok(None);
+        }
+        let since = match &self.from {
+            None => None,
+            Some(Earlier::Snapshot(snapshot)) => Some(Since::Snapshot(snapshot)),
+            Some(Earlier::Bookmark(bookmark)) if bookmark.redaction.is_some() => return Ok(None),
+            Some(Earlier::Bookmark(bookmark)) => Some(Since::Bookmark(bookmark)),
+        };
+        let (compressed, uncompressed) = match since {
+            None => (self.to.phys.compressed, self.to.phys.uncompressed),
+            Some(since) => match dsl.written_since(&self.to, since)? {
+                Some(sizes) => (sizes.compressed, sizes.uncompressed),
+                None => return Ok(None),
+            },
+        };
+        let records = uncompressed.checked_div(self.block_bytes(dsl)?).unwrap_or(0);
+        let data = if options.compressed {
+            compressed
+        } else {
+            uncompressed
+        };
+        let size = data
+            .wrapping_sub(records.wrapping_mul(POINTER_BYTES))
+            .wrapping_add(records.wrapping_mul(RECORD_BYTES))
+            .wrapping_add(RECORD_BYTES.saturating_mul(2));
+        Ok(Some(size))
+    }
+
+    /// The size that blocks of the dataset are taken to have, in bytes.
+    fn block_bytes(&self, dsl: &DslPool<'_>) -> Result<u64, Error> {
+        let set = ObjectSet::read(dsl.pool().reader(), &self.source.root)?;
+        let is_volume = set.set_type == ObjectSetType::ZVOL;
+        let property = if is_volume {
+            Property::VolBlockSize
+        } else {
+            Property::RecordSize
+        };
+        let head = dsl.head(&self.to.dir)?;
+        let found = head
+            .map(|head| dsl.setting(&head, property))
+            .transpose()?
+            .flatten();
+        Ok(match found.map(|found| found.value) {
+            Some(Value::Number(bytes)) if bytes > 0 => bytes,
+            _ => RECORD_SIZE_DEFAULT,
+        })
+    }
+}
+
+/// The size of the stream, in bytes, from a walk that reads no data.
+fn exact(pool: &Pool, source: &Source, options: SendOptions) -> Result<u64, SendError> {
+    let pool_error = |error| SendError::Pool {
+        dataset: source.name.clone(),
+        source: error,
+    };
+    let set = ObjectSet::read(pool.reader(), &source.root).map_err(pool_error)?;
+    let features = of_stream(pool, source, &set, options)?;
+    let traversal = Traversal {
+        reader: pool.reader(),
+        since: source.since(),
+        ahead: &(),
+    };
+    let mut recorder = Recorder::new(source, features, &set.meta_dnode.dnode);
+    let mut job = Job::default();
+    let mut size = RECORD_BYTES.saturating_mul(2);
+    let walked = traversal.run(&source.root, &mut |visit| {
+        recorder.visit(&visit, &mut job)?;
+        if job.len() >= pipeline::JOB_BYTES {
+            size = size.saturating_add(u64_from_usize(job.len()));
+            job.clear();
+        }
+        Ok(())
+    });
+    walked.map_err(|stop| match stop {
+        Stop::Pool(error) => pool_error(error),
+        Stop::Visitor(error) => error,
+    })?;
+    recorder.flush(&mut job);
+    Ok(size.saturating_add(u64_from_usize(job.len())))
+}

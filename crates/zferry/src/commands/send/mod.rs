@@ -1,0 +1,200 @@
+//! `zferry send`
+
+mod progress;
+
+use std::io::{self, IsTerminal, Write};
+
+use zferry_replicate::send::{Progress, ResolveError, Resolved, SendError, SendOptions, send};
+use zferry_zpool::dsl::{DslPool, check_entity_name};
+
+use crate::error::CommandError;
+use crate::output::nice::{nice_bytes, nice_number};
+use crate::pools::{Paths, missing};
+
+/// Send a snapshot, or what changed since an earlier one, as a stream on standard output
+///
+/// The stream is byte for byte the one that `zfs send` would write, so any `zfs receive` takes it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  Send a snapshot from a pool in a file:
+    zferry -d tank.img send tank/home@monday > monday.zsend
+
+  Send what changed since, compressed as it is stored:
+    zferry -d tank.img send -c -i @monday tank/home@tuesday | ssh backup zfs receive pool/home
+
+  Ask how large a stream would be:
+    zferry -d tank.img send -nv tank/home@monday")]
+pub(crate) struct Args {
+    /// Send only what changed since this snapshot or bookmark: @SNAPSHOT or #BOOKMARK of the same file system, or the
+    /// full name of one, such as the origin of a clone
+    #[arg(short = 'i', value_name = "SNAPSHOT|BOOKMARK")]
+    from: Option<String>,
+    /// Allow blocks above 128 KiB in the stream
+    #[arg(short = 'L', long = "large-block")]
+    large_block: bool,
+    /// Send blocks that are small enough to lie in their pointers as they lie there
+    #[arg(short = 'e', long)]
+    embed: bool,
+    /// Send blocks compressed, as they are stored
+    #[arg(short = 'c', long)]
+    compressed: bool,
+    /// Send nothing; with -v or -P, say how large the stream would be
+    #[arg(short = 'n', long)]
+    dryrun: bool,
+    /// Say how large the stream is going to be and, each second, how much was sent
+    #[arg(short = 'v', long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say so in columns for programs
+    #[arg(short = 'P', long)]
+    parsable: bool,
+    /// Show a progress bar on standard error (the default when it is a terminal and standard output is not)
+    #[arg(long, overrides_with = "no_progress")]
+    progress: bool,
+    /// Show none
+    #[arg(long, overrides_with = "progress")]
+    no_progress: bool,
+    /// The snapshot, or a file system or volume that is not in use
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: Option<String>,
+}
+
+pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
+    let Some(to) = &args.snapshot else {
+        return Err(CommandError::usage("missing snapshot argument")
+            .hint("For more information, try 'zferry send --help'."));
+    };
+    if !args.dryrun && io::stdout().is_terminal() {
+        return Err(CommandError::failed(
+            "Error: Stream can not be written to a terminal.\nYou must redirect standard output.",
+        ));
+    }
+    let from = args.from.as_ref().map(|from| full_source_name(to, from));
+    for name in [Some(to), from.as_ref()].into_iter().flatten() {
+        check_entity_name(name)
+            .map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")))?;
+    }
+    let pool = paths.open_pool_of(to)?;
+    let dsl = DslPool::new(&pool);
+    let resolved =
+        Resolved::find(&dsl, to, from.as_deref()).map_err(|error| not_found(to, from.as_deref(), error))?;
+    let options = SendOptions {
+        large_blocks: args.large_block,
+        embedded: args.embed,
+        compressed: args.compressed,
+    };
+    let cannot_send = |error: SendError| match error {
+        // Whoever reads the stream has gone; there is nobody to tell, and zfs dies of it without a word.
+        SendError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
+        error => CommandError::failed(format_args!("warning: cannot send '{to}': {error}")),
+    };
+    let shows_bar = args.shows_bar();
+    let mut estimate = None;
+    if args.is_verbose() || shows_bar {
+        let size = resolved.estimate(&dsl, options).map_err(cannot_send)?;
+        estimate = Some(size);
+    }
+    if let Some(size) = estimate.filter(|_| args.is_verbose()) {
+        // A dry run has nothing else to put on standard output.
+        if args.dryrun {
+            print_estimate(&mut io::stdout(), args, to, from.as_deref(), size)?;
+        } else {
+            print_estimate(&mut io::stderr(), args, to, from.as_deref(), size)?;
+        }
+    }
+    if args.dryrun {
+        return Ok(());
+    }
+    let progress = Progress::default();
+    let reporter = args.reporter(to, estimate, shows_bar);
+    let mut output = io::stdout().lock();
+    let sent = progress::during(reporter, &progress, || {
+        send(&pool, &resolved.source, options, &mut output, &progress)
+    });
+    sent.map_err(cannot_send)?;
+    Ok(())
+}
+
+impl Args {
+    const fn is_verbose(&self) -> bool {
+        self.verbose > 0 || self.parsable
+    }
+
+    fn shows_bar(&self) -> bool {
+        let wanted = self.progress || (io::stderr().is_terminal() && !io::stdout().is_terminal());
+        wanted && !self.no_progress && !self.is_verbose() && !self.dryrun
+    }
+
+    fn reporter(&self, to: &str, estimate: Option<u64>, shows_bar: bool) -> progress::Reporter {
+        if shows_bar {
+            progress::Reporter::Bar {
+                total: estimate.unwrap_or(0),
+            }
+        } else if self.verbose > 0 {
+            progress::Reporter::Lines {
+                name: to.to_owned(),
+                parsable: self.parsable,
+            }
+        } else {
+            progress::Reporter::Silent
+        }
+    }
+}
+
+/// The full name of an incremental source that may be given as `@snapshot` or `#bookmark` of the same file system.
+fn full_source_name(to: &str, from: &str) -> String {
+    let dataset = to.split_once('@').map_or(to, |(dataset, _)| dataset);
+    if from.starts_with(['@', '#']) {
+        return format!("{dataset}{from}");
+    }
+    if from.contains(['@', '#']) {
+        return from.to_owned();
+    }
+    eprintln!(
+        "Warning: incremental source didn't specify type, assuming snapshot. Use '@' or '#' prefix to avoid ambiguity."
+    );
+    format!("{dataset}@{from}")
+}
+
+fn not_found(to: &str, from: Option<&str>, error: ResolveError) -> CommandError {
+    match error {
+        ResolveError::Missing(name) => missing(&name),
+        // zfs opens a snapshot to look at it first; a bookmark only fails when it is used.
+        ResolveError::SourceMissing(name) if name.contains('@') => missing(&name),
+        error => {
+            let failed = CommandError::failed(format_args!("warning: cannot send '{to}': {error}"));
+            match (error, from) {
+                (ResolveError::NotEarlier, Some(from)) => failed.hint(format_args!(
+                    "'{from}' must be an older snapshot or bookmark of the same file system, or of one that it is a clone of."
+                )),
+                _ => failed,
+            }
+        }
+    }
+}
+
+/// What `zfs send -v` says before it begins.
+fn print_estimate(
+    out: &mut dyn Write,
+    args: &Args,
+    to: &str,
+    from: Option<&str>,
+    size: u64,
+) -> Result<(), io::Error> {
+    if args.parsable {
+        match from {
+            Some(from) => writeln!(out, "incremental\t{from}\t{to}\t{size}")?,
+            None => writeln!(out, "full\t{to}\t{size}")?,
+        }
+        return writeln!(out, "size\t{size}");
+    }
+    match from {
+        Some(from) => write!(out, "send from {from} to {to}")?,
+        None => write!(out, "full send of {to}")?,
+    }
+    if size != 0 {
+        write!(out, " estimated size is {}", nice_bytes(size))?;
+    }
+    writeln!(out)?;
+    writeln!(out, "total estimated size is {}", nice_number(size))
+}

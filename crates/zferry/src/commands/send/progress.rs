@@ -1,0 +1,112 @@
+//! What is shown while a stream is on its way: a bar for people, or a line a second as `zfs send -v` prints.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Zoned;
+use zferry_replicate::send::Progress;
+
+use crate::output::nice::nice_bytes;
+
+/// How a send is reported.
+#[derive(Clone, Debug)]
+pub(crate) enum Reporter {
+    /// Not at all.
+    Silent,
+    /// A bar on standard error, which is full at `total` bytes.
+    Bar {
+        /// The estimated size of the stream, in bytes; 0: not known.
+        total: u64,
+    },
+    /// A line a second on standard error.
+    Lines {
+        /// The snapshot.
+        name: String,
+        /// Whether the lines are for programs.
+        parsable: bool,
+    },
+}
+
+/// Does `work` and reports meanwhile how far `progress` says that it is.
+pub(crate) fn during<T>(reporter: Reporter, progress: &Progress, work: impl FnOnce() -> T) -> T {
+    let interval = match reporter {
+        Reporter::Silent => return work(),
+        Reporter::Bar { .. } => Duration::from_millis(100),
+        Reporter::Lines { .. } => Duration::from_secs(1),
+    };
+    thread::scope(|scope| {
+        let (done, is_done) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let mut shown = Shown::new(reporter);
+            while is_done.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                shown.update(progress.bytes());
+            }
+            shown.finish(progress.bytes());
+        });
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}
+
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    Lines { name: String, parsable: bool },
+}
+
+impl Shown {
+    fn new(reporter: Reporter) -> Self {
+        match reporter {
+            Reporter::Silent => Self::Nothing,
+            Reporter::Bar { total } => Self::Bar(bar(total)),
+            Reporter::Lines { name, parsable } => {
+                if !parsable {
+                    eprintln!("TIME        SENT   SNAPSHOT {name}");
+                }
+                Self::Lines { name, parsable }
+            }
+        }
+    }
+
+    fn update(&mut self, bytes: u64) {
+        match self {
+            Self::Nothing => {}
+            Self::Bar(bar) => {
+                // The total is an estimate; a bar that is full and goes on would look stuck.
+                if bar.length().is_some_and(|total| total < bytes) {
+                    bar.set_length(bytes);
+                }
+                bar.set_position(bytes);
+            }
+            Self::Lines { name, parsable } => {
+                let time = Zoned::now().strftime("%H:%M:%S").to_string();
+                if *parsable {
+                    eprintln!("{time}\t{bytes}\t{name}");
+                } else {
+                    eprintln!("{time}   {:>5}   {name}", nice_bytes(bytes));
+                }
+            }
+        }
+    }
+
+    fn finish(&self, bytes: u64) {
+        if let Self::Bar(bar) = self {
+            bar.set_length(bytes);
+            bar.set_position(bytes);
+            bar.finish();
+        }
+    }
+}
+
+fn bar(total: u64) -> ProgressBar {
+    let template = "{bar:40} {bytes:>11} of about {total_bytes:11} {bytes_per_sec:>13}  {eta} left";
+    let style = ProgressStyle::with_template(template);
+    let bar = ProgressBar::new(total);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

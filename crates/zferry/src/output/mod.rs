@@ -1,0 +1,3 @@
+//! How things are shown: numbers, dates, tables.
+
+pub(crate) mod nice;

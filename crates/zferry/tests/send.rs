@@ -1,0 +1,86 @@
+//! Every stream that OpenZFS's kernel made, made again by the command that its manifest names: the same bytes.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::process::Command;
+use zferry_fixtures::Line;
+
+/// Options that `zferry send` does not have yet.
+const NOT_YET: [&str; 6] = ["-R", "-I", "-p", "-w", "-b", "-h"];
+
+fn zferry(image: &Path, arguments: &[String]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
+    command
+        .arg("-d")
+        .arg(image)
+        .arg("send")
+        .args(arguments)
+        .env_remove("ZFERRY_PATH");
+    command
+}
+
+/// Makes a stream again and compares it; says how it differs.
+fn compare(image: &Path, line: &Line) -> Result<(), String> {
+    let output = zferry(image, &line.arguments).output().unwrap();
+    if !output.status.success() {
+        return Err(format!(
+            "{}: {}",
+            line.name,
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    let sum: String = Sha256::digest(&output.stdout)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if sum == line.sha256 {
+        Ok(())
+    } else {
+        Err(format!("{}: {} bytes differ", line.name, output.stdout.len()))
+    }
+}
+
+fn is_supported(line: &Line) -> bool {
+    !NOT_YET.iter().any(|option| line.has(option))
+}
+
+fn check(lines: &[Line], image: impl Fn(&Line) -> std::path::PathBuf, at_least: usize) {
+    let lines: Vec<_> = lines.iter().filter(|line| is_supported(line)).collect();
+    let wrong: Vec<_> = lines
+        .iter()
+        .filter_map(|line| compare(&image(line), line).err())
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        lines.len(),
+        wrong.join("\n")
+    );
+    assert!(
+        lines.len() >= at_least,
+        "only {} streams were compared",
+        lines.len()
+    );
+}
+
+#[test]
+fn the_example_pool_sends_as_openzfs_does() {
+    let example = zferry_fixtures::example().unwrap();
+    check(&example.manifest().unwrap(), |_| example.image().to_owned(), 19);
+}
+
+#[test]
+fn the_corpus_sends_as_openzfs_does() {
+    let Some(corpus) = zferry_fixtures::corpus() else {
+        return;
+    };
+    let lines = corpus.manifest().unwrap();
+    let plain: Vec<_> = lines
+        .into_iter()
+        .filter(|line| ["basic", "feat", "gang", "v28"].contains(&line.pool()))
+        .collect();
+    check(&plain, |line| corpus.file(&format!("{}.img", line.pool())), 80);
+}
