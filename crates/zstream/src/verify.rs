@@ -379,6 +379,3 @@ fn list_behind(record: &StreamRecord<'_>) -> Result<Option<NvList>, Reason> {
     let (list, _) = NvList::decode(record.payload, &limits)?;
     Ok(Some(list))
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,9 @@ use super::Source;
 /// when it is summed.
 const CHUNK: usize = 512 << 10;
 
+/// What is asked for first.
+const FIRST_CHUNK: usize = 16 << 10;
+
 /// A source over a reader. It reads ahead, so what lies behind the stream may be lost to others.
 #[derive(Debug)]
 pub struct Buffered<R> {
@@ -44,7 +47,11 @@ impl<R: Read> Buffered<R> {
         }
         if self.end == self.buffer.len() {
             // Only when everything that was asked for has come is more asked for.
-            let grown = self.buffer.len().saturating_mul(2).min(wanted).max(CHUNK);
+            let grown = self
+                .buffer
+                .len()
+                .saturating_mul(2)
+                .clamp(FIRST_CHUNK, wanted.max(CHUNK));
             self.buffer.resize(grown, 0);
         }
     }
