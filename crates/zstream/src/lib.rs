@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 
+pub mod dump;
 pub mod flags;
 pub mod reader;
 pub mod record;

@@ -11,7 +11,9 @@ use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 use crate::checksum;
 use crate::error::{StreamError, StreamErrorKind};
 use crate::fletcher::Fletcher4;
-use crate::record::{Begin, CHECKSUM_OFFSET, Header, RECORD_SIZE, Record, RecordType, stored_checksum};
+use crate::record::{
+    Begin, CHECKSUM_OFFSET, Header, RECORD_SIZE, Record, RecordError, RecordType, stored_checksum,
+};
 use crate::source::Source;
 
 /// The longest payload of a record other than BEGIN, in bytes: the largest block that ZFS has.
@@ -44,15 +46,20 @@ impl RawRecord {
         Some(stored_checksum(&self.header, self.endian)).filter(|&stated| stated != checksum::ZERO)
     }
 
-    /// Checks the record's own checksum, and what END states for the stream.
-    pub(crate) fn check(&self) -> Result<(), StreamError> {
-        if let Some(stated) = self.stated().filter(|&stated| stated != self.own) {
-            return Err(self.error(StreamErrorKind::Checksum {
+    /// Checks the record's own checksum.
+    pub(crate) fn check_own(&self) -> Result<(), StreamError> {
+        match self.stated() {
+            Some(stated) if stated != self.own => Err(self.error(StreamErrorKind::Checksum {
                 record_type: self.record.record_type(),
                 stated,
                 computed: self.own,
-            }));
+            })),
+            _ => Ok(()),
         }
+    }
+
+    /// Checks what END states for the stream.
+    pub(crate) fn check_end(&self) -> Result<(), StreamError> {
         match &self.record {
             Record::End(end) if end.checksum != self.before => {
                 Err(self.error(StreamErrorKind::EndChecksum {
@@ -150,11 +157,32 @@ impl<S: Source> RawReader<S> {
             };
         };
         let endian = self.endian_at(&header).map_err(fail)?;
-        let record = Record::decode(&header, endian).map_err(|error| fail(error.into()))?;
+        let (before, own) = self.sum_header(endian, &header);
+        let record = Record::decode(&header, endian).map_err(|error| {
+            // A type that there is not is damage, where a checksum says so.
+            let stated = stored_checksum(&header, endian);
+            fail(match error {
+                RecordError::UnknownType(id) if self.summing && stated != checksum::ZERO && stated != own => {
+                    StreamErrorKind::Checksum {
+                        record_type: RecordType(id),
+                        stated,
+                        computed: own,
+                    }
+                }
+                other => other.into(),
+            })
+        })?;
         self.source.consume(RECORD_SIZE);
         self.position = position.saturating_add(u64_from_usize(RECORD_SIZE));
         self.endian = Some(endian);
-        Ok(Some(self.sum_record(position, endian, header, record)))
+        Ok(Some(RawRecord {
+            position,
+            endian,
+            header,
+            record,
+            before,
+            own,
+        }))
     }
 
     /// The order of the record that stands next: what its magic says for a BEGIN, and that of the stream for others.
@@ -172,31 +200,25 @@ impl<S: Source> RawReader<S> {
         }
     }
 
-    fn sum_record(&mut self, position: u64, endian: Endian, header: Header, record: Record) -> RawRecord {
-        if let Record::Begin(_) = record {
+    /// Moves the running sum over a record. Gives it as it was before, and as it was behind the first 280 bytes.
+    fn sum_header(&mut self, endian: Endian, header: &Header) -> (Checksum, Checksum) {
+        let record_type = RecordType::of(header, endian);
+        if record_type == RecordType::BEGIN {
             self.sum = Fletcher4::new(endian);
         }
         let before = self.sum.checksum();
+        let (fields, stated) = header.split_at(CHECKSUM_OFFSET);
         if self.summing {
-            let (fields, _) = header.split_at(CHECKSUM_OFFSET);
             self.sum.update(fields);
         }
         let own = self.sum.checksum();
-        self.closed = matches!(record, Record::End(_));
+        self.closed = record_type == RecordType::END;
         if self.closed {
             self.sum = Fletcher4::new(endian);
         } else if self.summing {
-            let (_, stated) = header.split_at(CHECKSUM_OFFSET);
             self.sum.update(stated);
         }
-        RawRecord {
-            position,
-            endian,
-            header,
-            record,
-            before,
-            own,
-        }
+        (before, own)
     }
 
     /// The payload of the record that was just read.

@@ -145,7 +145,8 @@ impl<S: Source> StreamReader<S> {
             return Err(StreamError::new(position, StreamErrorKind::Cut { expected }));
         };
         if self.checking {
-            raw.check()?;
+            raw.check_own()?;
+            raw.check_end()?;
         }
         let (place, state) = self.state.step(&raw.record).map_err(|kind| raw.error(kind))?;
         self.state = state;

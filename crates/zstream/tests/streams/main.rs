@@ -10,4 +10,5 @@
 
 mod corpus;
 mod damage;
+mod dump;
 mod support;
