@@ -17,6 +17,7 @@ pub mod flags;
 pub mod reader;
 pub mod record;
 pub mod source;
+pub mod token;
 pub mod validate;
 pub mod verify;
 pub mod writer;

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(
             shown(b"\x01abc \x7f\xff~0123456789+"),
             " 01 61 62 63  20 7f ff 7e  30 31 32 33  34 35 36 37   .abc  ..~ 0123 4567\n \
-             38 39 2b                                           89+\n"
+             38 39 2b                                             89+\n"
         );
         assert_eq!(shown(&[]), "");
     }
