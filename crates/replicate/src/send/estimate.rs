@@ -16,8 +16,9 @@ use zferry_zstream::record::RECORD_SIZE;
 /// Each block costs a pointer in the pool and a record in the stream, in bytes.
 const POINTER_BYTES: u64 = 128;
 const RECORD_BYTES: u64 = u64_from_usize(RECORD_SIZE);
-/// The block size of file systems for which none was set, in bytes.
+/// The block sizes of file systems and of volumes for which none was set, in bytes.
 const RECORD_SIZE_DEFAULT: u64 = 128 << 10;
+const VOLUME_BLOCK_BYTES_DEFAULT: u64 = 16 << 10;
 
 impl Resolved {
     /// The size of the stream in bytes, as `zfs send -nv` tells it: a guess from counters, or exact where the counters
@@ -70,15 +71,13 @@ impl Resolved {
     /// The size that blocks of the dataset are taken to have, in bytes.
     fn block_bytes(&self, dsl: &DslPool<'_>) -> Result<u64, Error> {
         let set = ObjectSet::read(dsl.pool().reader(), &self.source.root)?;
-        let is_volume = set.set_type == ObjectSetType::ZVOL;
-        let property = if is_volume {
-            Property::VolBlockSize
-        } else {
-            Property::RecordSize
-        };
+        // A volume's own block size is not inherited by its snapshots, so OpenZFS does not find it there.
+        if set.set_type == ObjectSetType::ZVOL {
+            return Ok(VOLUME_BLOCK_BYTES_DEFAULT);
+        }
         let head = dsl.head(&self.to.dir)?;
         let found = head
-            .map(|head| dsl.setting(&head, property))
+            .map(|head| dsl.setting(&head, Property::RecordSize))
             .transpose()?
             .flatten();
         Ok(match found.map(|found| found.value) {
