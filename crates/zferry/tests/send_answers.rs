@@ -5,7 +5,7 @@
 //! `$ ` with the command, then what it wrote to each output, then its exit code. zferry may add hints of its own
 //! behind what zfs says.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::process::Command;
 
