@@ -1,6 +1,7 @@
 //! What a failed command prints and what it exits with, as zfs(8) has it: 1 where the work failed, 2 where the command
 //! line was wrong.
 
+use clap::error::{ContextKind, ContextValue};
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ pub(crate) enum ErrorKind {
     Usage,
     /// Whoever read the output has gone. Nothing is printed.
     BrokenPipe,
+    /// The work failed, and what went wrong was printed when it did.
+    Reported,
 }
 
 /// Why a command failed.
@@ -36,6 +39,14 @@ impl CommandError {
         }
     }
 
+    /// The work failed in parts, each of which was printed as it failed.
+    pub(crate) fn reported() -> Self {
+        Self {
+            kind: ErrorKind::Reported,
+            ..Self::failed("")
+        }
+    }
+
     /// The command line makes no sense, in a way that clap cannot see.
     pub(crate) fn usage(message: impl Display) -> Self {
         Self {
@@ -55,7 +66,7 @@ impl CommandError {
         // Standard error may be gone as well; the exit code still tells.
         let _ = write!(io::stderr(), "{self}");
         ExitCode::from(match self.kind {
-            ErrorKind::Failed | ErrorKind::BrokenPipe => 1,
+            ErrorKind::Failed | ErrorKind::BrokenPipe | ErrorKind::Reported => 1,
             ErrorKind::Usage => 2,
         })
     }
@@ -63,7 +74,7 @@ impl CommandError {
 
 impl Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind == ErrorKind::BrokenPipe {
+        if matches!(self.kind, ErrorKind::BrokenPipe | ErrorKind::Reported) {
             return Ok(());
         }
         writeln!(f, "{}", self.message)?;
@@ -84,12 +95,34 @@ impl From<io::Error> for CommandError {
     }
 }
 
-/// Prints what clap has to say: help and version on standard output, mistakes on standard error.
+/// Prints what clap has to say: help and version on standard output, mistakes on standard error. Programs look for the
+/// sentences that zfs has for options it does not know, and for those that lack their value; they come first.
 pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if let Some(sentence) = zfs_sentence(error) {
+        let _ = writeln!(io::stderr(), "{sentence}");
+    }
     let _ = error.print();
-    match error.exit_code() {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
+    ExitCode::from(2)
+}
+
+/// What zfs says of an option that it does not know, or that lacks its value. It knows them by their letters.
+fn zfs_sentence(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let mut letters = option.strip_prefix('-')?.chars();
+    let letter = letters.next().filter(|letter| *letter != '-')?;
+    match error.kind() {
+        clap::error::ErrorKind::UnknownArgument => Some(format!("invalid option '{letter}'")),
+        clap::error::ErrorKind::InvalidValue => {
+            let is_empty = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
+            is_empty.then(|| format!("missing argument for '{letter}' option"))
+        }
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod datasets;
 mod error;
 mod output;
 mod pools;

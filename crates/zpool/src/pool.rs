@@ -178,6 +178,14 @@ impl Pool {
         zap::lookup(&self.reader, &self.directory, name)
     }
 
+    /// Everything that the object directory says.
+    ///
+    /// # Errors
+    /// As [`zap::entries`].
+    pub fn directory_entries(&self) -> Result<Vec<zap::ZapEntry>, Error> {
+        zap::entries(&self.reader, &self.directory)
+    }
+
     /// The meta object that the object directory names.
     ///
     /// # Errors

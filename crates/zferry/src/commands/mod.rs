@@ -1,6 +1,9 @@
 //! The subcommands, a file each: its arguments, whose doc comments are its help, and what it does.
 
 mod completion;
+mod get;
+mod list;
+mod pool;
 mod send;
 
 use clap::Subcommand;
@@ -11,6 +14,10 @@ use crate::error::CommandError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Completion(completion::Args),
+    Get(get::Args),
+    List(list::Args),
+    #[command(subcommand)]
+    Pool(pool::Command),
     Send(send::Args),
 }
 
@@ -18,6 +25,9 @@ pub(crate) enum Command {
 pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Completion(args) => completion::run(&args),
+        Command::Get(args) => get::run(&cli.paths, &args),
+        Command::List(args) => list::run(&cli.paths, &args),
+        Command::Pool(command) => pool::run(&cli.paths, command),
         Command::Send(args) => send::run(&cli.paths, &args),
     }
 }

@@ -1,3 +1,12 @@
-//! How things are shown: numbers, dates, tables.
+//! How things are shown: numbers for people, dates, tables, JSON.
 
+mod date;
+mod get_table;
+mod json;
+mod list_table;
 pub(crate) mod nice;
+
+pub(crate) use date::{date, date_of_line, date_with_seconds};
+pub(crate) use get_table::{GetColumn, GetRow, GetTable, SourceSet};
+pub(crate) use json::Json;
+pub(crate) use list_table::{ListColumn, ListTable};

@@ -14,6 +14,12 @@ pub(crate) fn nice_bytes(number: u64) -> String {
     nice(number, "B")
 }
 
+/// A ratio in hundredths: `1.50`, followed by `x` for people.
+pub(crate) fn ratio(hundredths: u64, literal: bool) -> String {
+    let unit = if literal { "" } else { "x" };
+    format!("{}.{:02}{unit}", hundredths / 100, hundredths % 100)
+}
+
 fn nice(number: u64, small_unit: &str) -> String {
     let index = number.checked_ilog2().unwrap_or(0) / 10;
     let shift = index.saturating_mul(10);
@@ -106,7 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn ratios_have_two_decimals() {}
+    fn ratios_have_two_decimals() {
+        assert_eq!(ratio(133, false), "1.33x");
+        assert_eq!(ratio(100, true), "1.00");
+        assert_eq!(ratio(12_305, false), "123.05x");
+    }
 
     #[test]
     fn the_middle_goes_to_the_even_side() {

@@ -4,7 +4,7 @@ use super::names::{EntityName, Part};
 use super::property::DatasetTypes;
 use super::{Bookmark, Dataset, DslDir, DslPool};
 use crate::dmu::ObjectSetType;
-use crate::{Corrupt, Error};
+use crate::{Corrupt, Error, Txg};
 use std::sync::Arc;
 
 /// What a name leads to.
@@ -55,6 +55,15 @@ impl Entity {
             EntityKind::Dataset(dataset) if dataset.is_snapshot() => DatasetTypes::SNAPSHOT,
             EntityKind::Dataset(_) => self.head_type,
             EntityKind::Bookmark(_) => DatasetTypes::BOOKMARK,
+        }
+    }
+
+    /// The transaction group in which it was made; of a bookmark, that of the snapshot.
+    #[must_use]
+    pub const fn creation_txg(&self) -> Txg {
+        match &self.kind {
+            EntityKind::Dataset(dataset) => dataset.phys.creation_txg,
+            EntityKind::Bookmark(bookmark) => bookmark.creation_txg,
         }
     }
 

@@ -4,6 +4,7 @@ use super::dataset::{Dataset, DatasetFlags, DatasetPhys};
 use super::dir::{DirPhys, DslDir};
 use super::names::{EntityName, NAME_MAX, Part};
 use crate::dmu::{Object, ObjectSet};
+use crate::spa::PoolUsage;
 use crate::zap::{self, ZapValue};
 use crate::{Corrupt, Error, ObjectNumber, Pool, Txg};
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct DslPool<'p> {
     dirs: Mutex<HashMap<ObjectNumber, Arc<DslDir>>>,
     origin_dir: OnceLock<Option<ObjectNumber>>,
     pub(super) usable_space: OnceLock<u64>,
+    pub(super) features: OnceLock<Vec<(String, u64)>>,
+    pub(super) usage: OnceLock<PoolUsage>,
 }
 
 impl<'p> DslPool<'p> {
@@ -34,6 +37,8 @@ impl<'p> DslPool<'p> {
             dirs: Mutex::default(),
             origin_dir: OnceLock::new(),
             usable_space: OnceLock::new(),
+            features: OnceLock::new(),
+            usage: OnceLock::new(),
         }
     }
 

@@ -74,7 +74,16 @@ impl DslPool<'_> {
         };
         match known {
             Known::Absent => Ok(None),
-            Known::Computed(value) => Ok(Some(computed(property, value))),
+            Known::Computed(value) => {
+                let mut found = computed(property, value);
+                // What counts is kept beside what was set, which still tells who set it.
+                if let Some(dataset) = entity.dataset().filter(|_| !description.is_read_only())
+                    && let Some(set) = self.setting(dataset, property)?
+                {
+                    found.source = set.source;
+                }
+                Ok(Some(found))
+            }
             Known::Nothing => match &entity.kind {
                 EntityKind::Dataset(dataset) => self.set_or_default(dataset, property),
                 EntityKind::Bookmark(_) => Ok(default(property)),
@@ -294,7 +303,6 @@ impl DslPool<'_> {
 fn computed(property: Property, value: Value) -> Found {
     let description = property.description();
     let can_be_default = !description.is_read_only() || description.is_set_once();
-    // What was computed hides where it was set, but for what can only have been set here.
     let is_default = can_be_default && value.number() == Some(description.default_number());
     let source = match property {
         // The ZPL's own properties are asked for apart.

@@ -7,6 +7,7 @@ mod feature_table;
 mod features;
 mod gang;
 mod read;
+mod scan;
 mod space;
 mod space_map;
 
@@ -14,5 +15,6 @@ pub use block_pointer::{BlockPointer, Dva, EmbeddedType};
 pub use feature_table::{Feature, FeatureDescription};
 pub use features::check_readable;
 pub use read::{Block, BlockReader};
+pub use scan::{Scan, ScanFunction, ScanState};
 pub use space::{AllocationClass, Savings, TopVdevSpace};
 pub use space_map::{PoolUsage, SpaceMapPhys, VdevUsage};

@@ -179,3 +179,6 @@ pub(super) const VOLMODE: &[IndexValue] =
     &[("default", 0), ("full", 1), ("geom", 1), ("dev", 2), ("none", 3)];
 
 pub(super) const DIRECT: &[IndexValue] = &[("disabled", 0), ("standard", 1), ("always", 2)];
+
+/// What a pool does when it cannot reach its devices.
+pub(super) const FAIL_MODE: &[IndexValue] = &[("wait", 0), ("continue", 1), ("panic", 2)];

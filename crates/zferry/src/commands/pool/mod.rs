@@ -1,0 +1,87 @@
+//! `zferry pool`: what concerns whole pools.
+
+mod get;
+mod list;
+mod scan;
+mod status;
+mod value;
+mod vdevs;
+mod wanted;
+
+use crate::error::CommandError;
+use crate::pools::{OpenPool, Paths, Pools};
+use std::io::{self, Write};
+use zferry_zpool::dsl::{DslPool, NameError, check_pool_name};
+
+/// Look at whole pools
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Get(get::Args),
+    List(list::Args),
+    Status(status::Args),
+}
+
+/// Does what the command line asks.
+pub(super) fn run(paths: &Paths, command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Get(args) => get::run(paths, &args),
+        Command::List(args) => list::run(paths, &args),
+        Command::Status(args) => status::run(paths, &args),
+    }
+}
+
+/// A pool with its datasets, and where it was found.
+#[derive(Debug)]
+struct Handle<'p> {
+    dsl: DslPool<'p>,
+    open: &'p OpenPool,
+}
+
+impl Handle<'_> {
+    fn name(&self) -> &str {
+        self.open.name()
+    }
+}
+
+/// The pools that are named, or all, sorted by name and each once. What cannot be found is said on standard error, and
+/// whether there was any is returned beside.
+fn chosen<'p>(pools: &'p Pools, names: &[String]) -> Result<(Vec<Handle<'p>>, bool), CommandError> {
+    let mut errors = io::stderr();
+    for failure in &pools.failures {
+        writeln!(errors, "{failure}")?;
+    }
+    let mut has_failed = !pools.failures.is_empty();
+    for name in names {
+        if let Err(why) = check_pool_name(name) {
+            writeln!(errors, "cannot open '{name}': {}", sentence(why))?;
+            has_failed = true;
+        } else if pools.iter().all(|pool| pool.name() != name) {
+            writeln!(errors, "cannot open '{name}': no such pool")?;
+            has_failed = true;
+        }
+    }
+    let is_chosen = |pool: &&OpenPool| names.is_empty() || names.iter().any(|name| name == pool.name());
+    let chosen = pools.iter().filter(is_chosen);
+    Ok((
+        chosen
+            .map(|open| Handle {
+                dsl: DslPool::new(&open.pool),
+                open,
+            })
+            .collect(),
+        has_failed,
+    ))
+}
+
+/// What is wrong with a pool's name.
+fn sentence(why: NameError) -> String {
+    match why {
+        NameError::InvalidCharacter(bad) => format!("invalid character '{bad}' in pool name"),
+        NameError::NoLetter => "name must begin with a letter".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn cannot_read(name: &str, error: &zferry_zpool::Error) -> CommandError {
+    CommandError::failed(format_args!("cannot read '{name}': {error}"))
+}
