@@ -84,3 +84,36 @@ fn the_corpus_sends_as_openzfs_does() {
         .collect();
     check(&plain, |line| corpus.file(&format!("{}.img", line.pool())), 80);
 }
+
+/// A deduplicated stream is shorter by what repeats, and OpenZFS's `zstream redup` makes the plain stream of it.
+#[test]
+fn a_deduplicated_stream_becomes_the_plain_one_again() {
+    let Some(corpus) = zferry_fixtures::corpus() else {
+        return;
+    };
+    if Command::new("zstream").output().is_err() {
+        eprintln!("skipped: there is no zstream");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for options in [&["feat/dedup@s"][..], &["-c", "feat/dedup@s"]] {
+        let arguments: Vec<_> = options.iter().map(ToString::to_string).collect();
+        let plain = zferry(&corpus.file("feat.img"), &arguments).output().unwrap();
+        let arguments: Vec<_> = std::iter::once("-D".to_owned()).chain(arguments).collect();
+        let deduplicated = zferry(&corpus.file("feat.img"), &arguments).output().unwrap();
+        assert!(deduplicated.status.success() && plain.status.success());
+        assert!(
+            deduplicated.stdout.len() < plain.stdout.len() / 2,
+            "{}",
+            deduplicated.stdout.len()
+        );
+        let path = folder.path().join("deduplicated.zsend");
+        std::fs::write(&path, &deduplicated.stdout).unwrap();
+        let again = Command::new("zstream").arg("redup").arg(&path).output().unwrap();
+        assert!(
+            again.stdout == plain.stdout,
+            "{options:?}: {} bytes",
+            again.stdout.len()
+        );
+    }
+}

@@ -6,6 +6,7 @@
 //!
 //! What the records are and when which is sent: `docs/stream-format.md`.
 
+mod dedup;
 mod error;
 mod estimate;
 mod features;
@@ -15,6 +16,7 @@ mod recorder;
 mod resolve;
 mod source;
 
+pub use dedup::{DedupError, Deduplicated, deduplicate};
 pub use error::SendError;
 pub use features::{DatasetFeature, SendOptions};
 pub use pipeline::{Progress, Sent};

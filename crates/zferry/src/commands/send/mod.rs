@@ -1,5 +1,6 @@
 //! `zferry send`
 
+mod output;
 mod progress;
 
 use std::io::{self, IsTerminal, Write};
@@ -39,6 +40,10 @@ pub(crate) struct Args {
     /// Send blocks compressed, as they are stored
     #[arg(short = 'c', long)]
     compressed: bool,
+    /// Send a block that the stream holds already as a reference to it (receivers since OpenZFS 2.0 need `zstream redup`
+    /// in front)
+    #[arg(short = 'D', long)]
+    dedup: bool,
     /// Send nothing; with -v or -P, say how large the stream would be
     #[arg(short = 'n', long)]
     dryrun: bool,
@@ -107,12 +112,17 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     }
     let progress = Progress::default();
     let reporter = args.reporter(to, estimate, shows_bar);
-    let mut output = io::stdout().lock();
+    let mut output = output::standard_output()?;
     let sent = progress::during(reporter, &progress, || {
-        send(&pool, &resolved.source, options, &mut output, &progress)
+        let sending =
+            |output: &mut dyn Write| send(&pool, &resolved.source, options, output, &progress).map(drop);
+        if args.dedup {
+            output::deduplicated(&mut output, sending)
+        } else {
+            sending(&mut output)
+        }
     });
-    sent.map_err(cannot_send)?;
-    Ok(())
+    sent.map_err(cannot_send)
 }
 
 impl Args {
