@@ -4,7 +4,9 @@
 mod crypt;
 mod decompress;
 mod nvlist;
+mod stream;
 
 pub use crypt::crypt;
 pub use decompress::decompress;
 pub use nvlist::nvlist;
+pub use stream::stream;

@@ -5,6 +5,7 @@ mod get;
 mod list;
 mod pool;
 mod send;
+mod stream;
 
 use clap::Subcommand;
 
@@ -19,6 +20,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pool(pool::Command),
     Send(send::Args),
+    Stream(stream::Args),
 }
 
 /// Does what the command line asks.
@@ -29,5 +31,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::List(args) => list::run(&cli.paths, &args),
         Command::Pool(command) => pool::run(&cli.paths, command),
         Command::Send(args) => send::run(&cli.paths, &args),
+        Command::Stream(args) => stream::run(&args),
     }
 }

@@ -69,3 +69,21 @@ pub trait Source {
         Ok(count.saturating_sub(left))
     }
 }
+
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn window(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        (**self).window(wanted)
+    }
+
+    fn consume(&mut self, count: usize) {
+        (**self).consume(count);
+    }
+
+    fn skip(&mut self, count: u64) -> io::Result<u64> {
+        (**self).skip(count)
+    }
+
+    fn pass(&mut self, count: u64, sum: &mut Fletcher4) -> io::Result<u64> {
+        (**self).pass(count, sum)
+    }
+}

@@ -23,6 +23,7 @@ use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
 use super::Source;
 use crate::fletcher::Fletcher4;
+use crate::record::{Begin, RECORD_SIZE};
 
 /// What a thread reads at a time, in bytes.
 const CHUNK: usize = 1 << 20;
@@ -66,12 +67,15 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// A source over `file` from its byte `start` on. The sums that are made ahead are those of a stream in `endian` order;
-    /// of any other stream they are made again.
+    /// A source over the stream that begins at byte `start` of `file`. What is summed ahead are words in the order of
+    /// that stream; where another one follows in the other order, they are summed again.
     ///
     /// # Errors
-    /// What starting a thread says.
-    pub fn new(file: File, start: u64, threads: NonZeroUsize, endian: Endian) -> io::Result<Self> {
+    /// What reading the first record says, or starting a thread.
+    pub fn new(file: File, start: u64, threads: NonZeroUsize) -> io::Result<Self> {
+        let mut first = [0; RECORD_SIZE];
+        read_fully_at(&file, &mut first, start)?;
+        let endian = Begin::endian_of(&first).unwrap_or(Endian::OURS);
         let file = Arc::new(file);
         let stride = u64_from_usize(threads.get()).saturating_mul(u64_from_usize(CHUNK));
         let mut workers = Vec::with_capacity(threads.get());

@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
 
-use zferry_wire::Endian;
 use zferry_zstream::reader::Place;
 use zferry_zstream::record::Record;
 use zferry_zstream::source::{Buffered, ReadAhead};
@@ -23,7 +22,7 @@ fn every_stream_is_right() {
         assert!(!summary.streams.is_empty());
 
         let threads = NonZeroUsize::new(3).unwrap();
-        let ahead = ReadAhead::new(File::open(&path).unwrap(), 0, threads, Endian::Little).unwrap();
+        let ahead = ReadAhead::new(File::open(&path).unwrap(), 0, threads).unwrap();
         let again = verify(ahead, |_| {}).unwrap();
         assert_eq!((again.bytes, again.counts), (summary.bytes, summary.counts));
     }
