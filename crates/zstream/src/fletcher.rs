@@ -43,6 +43,29 @@ impl Fletcher4 {
         self.length = self.length.wrapping_add(next.length);
     }
 
+    /// The sum of what follows `start`, where this is the sum of `start` and that together.
+    pub(crate) fn behind(&self, start: &Self) -> Self {
+        let length = self.length.wrapping_sub(start.length);
+        // Appending adds what is appended, word by word, to what the start becomes on the way.
+        let mut moved = start.sum;
+        moved.append(length, fletcher4::Fletcher4::default());
+        let mut words = self.sum.words();
+        for (word, less) in words.iter_mut().zip(moved.words()) {
+            *word = word.wrapping_sub(less);
+        }
+        Self {
+            endian: self.endian,
+            length,
+            sum: fletcher4::Fletcher4::from_words(words),
+        }
+    }
+
+    /// How many bytes were summed.
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The order of the words' bytes.
     #[must_use]
     pub const fn endian(&self) -> Endian {
@@ -53,5 +76,25 @@ impl Fletcher4 {
     #[must_use]
     pub const fn checksum(&self) -> Checksum {
         self.sum.checksum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_appended_can_be_taken_off_again(
+            start in proptest::collection::vec(any::<[u8; 4]>(), 0..200),
+            rest in proptest::collection::vec(any::<[u8; 4]>(), 0..200),
+        ) {
+            let [start, rest] = [&start, &rest].map(|words| Fletcher4::of(words.as_flattened(), Endian::Big));
+            let mut whole = start;
+            whole.append(&rest);
+            prop_assert_eq!(whole.behind(&start), rest);
+        }
     }
 }

@@ -340,24 +340,20 @@ impl Stream {
 /// What no field claims must be zero: the record must be what its fields encode to.
 fn unused_bytes(record: &StreamRecord<'_>) -> Result<(), Reason> {
     let encoded = record.record.encode(record.endian);
-    let compared = match record.record {
+    let claimed = match record.record {
         Record::Begin(_) => record.header.len(),
         _ => CHECKSUM_OFFSET,
     };
-    let differs = |(found, made): (&u8, &u8)| found != made;
-    let offset = record
-        .header
-        .iter()
-        .zip(&encoded)
-        .take(compared)
-        .position(differs);
-    match offset {
-        None => Ok(()),
-        Some(offset) => Err(Reason::Unused {
-            record_type: record.record.record_type(),
-            offset: u64_from_usize(offset),
-        }),
+    let (found, _) = record.header.split_at(claimed);
+    let (made, _) = encoded.split_at(claimed);
+    if found == made {
+        return Ok(());
     }
+    let offset = found.iter().zip(made).position(|(found, made)| found != made);
+    Err(Reason::Unused {
+        record_type: record.record.record_type(),
+        offset: u64_from_usize(offset.unwrap_or(claimed)),
+    })
 }
 
 fn snapshot_name(begin: &Begin) -> Result<(), Reason> {

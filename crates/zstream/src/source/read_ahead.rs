@@ -1,9 +1,9 @@
 //! A file, read and summed on several threads.
 //!
 //! A sum over a piece of a stream does not depend on what came before the piece. So each thread reads every n-th chunk
-//! of the file and, while the chunk is still in its processor's cache, sums it cell by cell. Whoever walks the records
-//! then touches the headers only: a payload's sum is put together from the cells within it, and only the part cells at
-//! its two ends are summed again.
+//! of the file and, while the chunk is still in its processor's cache, sums it, and notes the sum at the end of every
+//! cell. Whoever walks the records then touches little but the headers: the sum over the cells within a payload is the
+//! difference of two that were noted, and only the part cells at its two ends are summed again.
 //!
 //! ```text
 //! chunk      │           thread 1            │           thread 2            │           thread 1
@@ -28,20 +28,24 @@ use crate::record::{Begin, RECORD_SIZE};
 /// What a thread reads at a time, in bytes.
 const CHUNK: usize = 1 << 20;
 
-/// What is summed apart, in bytes. Divides [`CHUNK`].
-const CELL: usize = 8 << 10;
+/// How often a sum is noted, in bytes. Divides [`STEP`].
+const CELL: usize = 2 << 10;
 
-/// How much of a chunk is read before it is summed, so that it is still in the cache. A multiple of [`CELL`].
+/// A payload of at least this many bytes is summed by what was noted; for less that is not worth it.
+const WORTH_NOTED: usize = 2 * CELL;
+
+/// How much of a chunk is read before it is summed, so that it is still in the cache. Divides [`CHUNK`].
 const STEP: usize = 128 << 10;
 
 /// How many chunks a thread may be ahead.
 const AHEAD: usize = 2;
 
-/// A piece of the file and the sums of its cells.
+/// A piece of the file.
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
-    cells: Vec<Fletcher4>,
+    /// The sum of the chunk's first n cells, for each n.
+    sums: Vec<Fletcher4>,
 }
 
 /// One thread's end of the line.
@@ -115,7 +119,9 @@ impl ReadAhead {
         // The buffer goes back to the thread whose it was: the one before.
         let count = self.workers.len();
         let before = self.turn.checked_sub(1).unwrap_or(count.saturating_sub(1));
-        if let Some(worker) = self.workers.get(before) {
+        if let Some(worker) = self.workers.get(before)
+            && !used.bytes.is_empty()
+        {
             // It may have stopped.
             let _ = worker.emptied.try_send(used);
         }
@@ -142,39 +148,21 @@ impl ReadAhead {
             if self.ahead().is_empty() && !self.next_chunk()? {
                 return Ok(0);
             }
-            let ahead = self.chunk.bytes.get(self.at..).unwrap_or_default();
-            if sum.endian() == self.endian {
-                let into_cell = self.at % CELL;
-                let whole = if into_cell == 0 {
-                    self.sum_cells(limit, sum)
-                } else {
-                    0
-                };
-                if whole > 0 {
-                    return Ok(whole);
+            if sum.endian() == self.endian && limit >= WORTH_NOTED {
+                if let Some(cells) = self.chunk.cells(self.at, limit) {
+                    sum.append(&cells);
+                    return Ok(usize_from_u64(cells.length()));
                 }
-                ahead.get(..CELL.saturating_sub(into_cell)).unwrap_or(ahead)
+                let to_next_cell = CELL.saturating_sub(self.at % CELL);
+                let ahead = self.ahead();
+                ahead.get(..to_next_cell).unwrap_or(ahead)
             } else {
-                ahead
+                self.ahead()
             }
         };
         let ready = ready.get(..limit).unwrap_or(ready);
         sum.update(ready);
         Ok(ready.len())
-    }
-
-    /// Adds the cells that lie whole in the `limit` bytes ahead, where a cell begins, and says how many bytes they are.
-    fn sum_cells(&self, limit: usize, sum: &mut Fletcher4) -> usize {
-        let mut length: usize = 0;
-        for cell in self.chunk.cells.iter().skip(self.at / CELL) {
-            let with_cell = length.saturating_add(CELL);
-            if with_cell > limit {
-                break;
-            }
-            sum.append(cell);
-            length = with_cell;
-        }
-        length
     }
 }
 
@@ -256,16 +244,32 @@ impl Worker {
 }
 
 impl Chunk {
-    /// Reads the chunk at `offset` and sums its whole cells.
+    /// The sum of the whole cells among the `limit` bytes from `at` on, if a cell begins there and there is one.
+    fn cells(&self, at: usize, limit: usize) -> Option<Fletcher4> {
+        let first = at / CELL;
+        let last = first
+            .saturating_add(limit / CELL)
+            .min(self.sums.len().saturating_sub(1));
+        if !at.is_multiple_of(CELL) || last <= first {
+            return None;
+        }
+        Some(self.sums.get(last)?.behind(self.sums.get(first)?))
+    }
+
+    /// Reads the chunk at `offset` and notes the sums at the ends of its cells.
     fn fill(&mut self, file: &File, offset: u64, endian: Endian) -> io::Result<()> {
-        self.cells.clear();
         self.bytes.resize(CHUNK, 0);
+        let mut sum = Fletcher4::new(endian);
+        self.sums.clear();
+        self.sums.push(sum);
         let mut length: usize = 0;
         for step in self.bytes.chunks_mut(STEP) {
             let at = offset.saturating_add(u64_from_usize(length));
             let count = read_fully_at(file, step, at)?;
-            let cells = step.get(..count).unwrap_or_default().chunks_exact(CELL);
-            self.cells.extend(cells.map(|cell| Fletcher4::of(cell, endian)));
+            for cell in step.get(..count).unwrap_or_default().chunks_exact(CELL) {
+                sum.update(cell);
+                self.sums.push(sum);
+            }
             length = length.saturating_add(count);
             if count < step.len() {
                 break;
