@@ -1,8 +1,8 @@
 //! Sending: a snapshot, and what it is sent from, become a stream.
 //!
-//! One thread walks the object set and lays out records ([`recorder`]); worker threads read and decompress the blocks
-//! into the places that were laid out for them, and sum them ([`job`]); the caller's thread gives the records their
-//! checksums and writes them, in the order of the walk ([`pipeline`]). So the output does not depend on timing.
+//! One thread walks the object set and lays out records (`recorder`); worker threads read and decompress the blocks
+//! into the places that were laid out for them, and sum them (`job`); the caller's thread gives the records their
+//! checksums and writes them, in the order of the walk (`pipeline`). So the output does not depend on timing.
 //!
 //! What the records are and when which is sent: `docs/stream-format.md`.
 

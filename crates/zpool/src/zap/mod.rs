@@ -1,7 +1,7 @@
 //! ZAP: the attribute tables that hold nearly all of a pool's names.
 //!
-//! A small table is one block ([`micro`]): names under 50 bytes, each with one number. Any other is a hash table that
-//! grows ([`fat`]): a header and pointer table, and leaves full of chunks ([`leaf`]).
+//! A small table is one block (`micro`): names under 50 bytes, each with one number. Any other is a hash table that
+//! grows (`fat`): a header and pointer table, and leaves full of chunks (`leaf`).
 
 mod cursor;
 mod entry;
