@@ -13,6 +13,8 @@ use zferry_wire::{Reader, u64_from_usize};
 const DEFLATE_BLOCK: u64 = 1 << 17;
 /// A vdev with more metaslabs than this keeps one for the intent log.
 const EMBEDDED_LOG_METASLABS_MIN: u64 = 64;
+/// No vdev has more metaslabs, by far: OpenZFS makes at most 2^17.
+const METASLABS_MAX: u64 = 1 << 20;
 /// Room that is never given away: a part of the pool, at least and at most so many bytes.
 const SLOP_SHIFT: u32 = 5;
 const SLOP_MIN: u64 = 128 << 20;
@@ -95,7 +97,7 @@ impl TopVdevSpace {
             class,
             ashift,
             metaslab_shift,
-            metaslab_count: asize >> metaslab_shift,
+            metaslab_count: (asize >> metaslab_shift).min(METASLABS_MAX),
             metaslab_array: vdev
                 .u64("metaslab_array")
                 .filter(|number| *number != 0)

@@ -284,8 +284,13 @@ impl Pool {
         number: ObjectNumber,
         each: &mut dyn FnMut(u64, u64, i64),
     ) -> Result<(), Error> {
+        /// OpenZFS keeps all logs together far below this, in bytes.
+        const LENGTH_MAX: u64 = 1 << 30;
         let object = self.meta_object(number)?;
         let length = SpaceMapPhys::decode(&object)?.length;
+        if length > LENGTH_MAX {
+            return Err(Corrupt::new(format!("log {number} of space maps has {length} bytes")).into());
+        }
         let mut offset = 0_u64;
         let mut id = 0_u64;
         while offset < length && id <= object.dnode.max_block.0 {
