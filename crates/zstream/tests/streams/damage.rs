@@ -267,15 +267,17 @@ fn reading_ahead_finds_the_same() {
             File::create(&path).unwrap().write_all(&stream).unwrap();
             let expected = check(&stream).map_err(|problem| problem.to_string());
             for threads in 1..=3 {
-                let file = File::open(&path).unwrap();
-                let ahead = ReadAhead::new(file, 0, NonZeroUsize::new(threads).unwrap());
-                let found = verify(ahead.unwrap(), |_| {}).map_err(|problem| problem.to_string());
-                assert_eq!(
-                    found.as_ref().map(|summary| summary.counts),
-                    expected.as_ref().map(|summary| summary.counts),
-                    "{endian:?} {own} {damaged:?}"
-                );
-                assert_eq!(found.is_ok(), damaged.is_none());
+                for open in [ReadAhead::new, ReadAhead::reading] {
+                    let file = File::open(&path).unwrap();
+                    let ahead = open(file, 0, NonZeroUsize::new(threads).unwrap());
+                    let found = verify(ahead.unwrap(), |_| {}).map_err(|problem| problem.to_string());
+                    assert_eq!(
+                        found.as_ref().map(|summary| summary.counts),
+                        expected.as_ref().map(|summary| summary.counts),
+                        "{endian:?} {own} {damaged:?}"
+                    );
+                    assert_eq!(found.is_ok(), damaged.is_none());
+                }
             }
         }
     }
