@@ -116,6 +116,9 @@ pub enum Unsupported {
         /// How many were found.
         found: u64,
     },
+    /// A table with more entries than are kept in memory.
+    #[error("object {0} is a table of more than 64 MiB")]
+    TableSize(ObjectNumber),
     /// A block is encrypted and no key is at hand.
     #[error("the block is encrypted, and the key is not loaded")]
     Encrypted,
@@ -177,10 +180,13 @@ pub struct Attempt {
     pub reason: String,
 }
 
+/// How many attempts a message tells of.
+const ATTEMPTS_SHOWN: usize = 8;
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no copy of the block can be read (")?;
-        for (index, attempt) in self.attempts.iter().enumerate() {
+        for (index, attempt) in self.attempts.iter().take(ATTEMPTS_SHOWN).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(
                 f,
@@ -188,7 +194,10 @@ impl fmt::Display for Unreadable {
                 attempt.vdev, attempt.offset, attempt.reason
             )?;
         }
-        write!(f, ")")
+        match self.attempts.len().checked_sub(ATTEMPTS_SHOWN) {
+            None | Some(0) => write!(f, ")"),
+            Some(more) => write!(f, "; and {more} more)"),
+        }
     }
 }
 

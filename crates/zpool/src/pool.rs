@@ -38,8 +38,13 @@ pub struct Pool {
 /// The first version with feature flags; before it, versions up to 28 were counted.
 const VERSION_FEATURES: u64 = 5000;
 const VERSION_COUNTED_MAX: u64 = 28;
-/// No configuration is larger than this, in bytes.
+/// No configuration is larger than this, in bytes, or has more pairs: a vdev takes about twenty.
 const CONFIG_BYTES_MAX: u64 = 16 << 20;
+const CONFIG_LIMITS: Limits = Limits {
+    bytes: 16 << 20,
+    pairs: 1 << 17,
+    depth: Limits::DEPTH,
+};
 
 impl Pool {
     /// Opens the pool whose only vdev is `disk`, at its newest uberblock.
@@ -224,7 +229,7 @@ fn read_config(reader: &BlockReader, meta: &ObjectSet, directory: &Object) -> Re
     let object = directory_object(reader, meta, directory, "config")?;
     let size = zferry_wire::Reader::new(object.dnode.bonus(), object.dnode.endian).u64()?;
     let packed = object.content(reader, size, CONFIG_BYTES_MAX)?;
-    let (config, _) = NvList::decode(&packed, &Limits::default())
+    let (config, _) = NvList::decode(&packed, &CONFIG_LIMITS)
         .map_err(|error| Corrupt::new(format!("the pool's configuration: {error}")))?;
     Ok(config)
 }

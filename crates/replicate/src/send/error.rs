@@ -50,6 +50,9 @@ pub enum SendError {
         /// Its type.
         object_type: u8,
     },
+    /// The threads of the send cannot be had.
+    #[error("cannot start a thread: {0}")]
+    Threads(io::Error),
     /// A thread of the send ended without a word.
     #[error("a thread of the send ended unexpectedly; please report this")]
     Internal,

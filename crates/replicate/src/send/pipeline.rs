@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread::Builder;
 use zferry_wire::{Endian, u64_from_usize};
 use zferry_zpool::Pool;
 use zferry_zpool::dmu::{ObjectSet, ObjectSetType, ReadAhead, Stop, Traversal};
@@ -73,24 +74,30 @@ pub(super) fn run(
     let (spare_sender, spare_receiver) = unbounded::<Job>();
     let (ahead_sender, ahead_receiver) = bounded::<BlockPointer>(READ_AHEAD_QUEUE);
     let budget = Budget::default();
-    std::thread::scope(|scope| {
+    let (budget, set) = (&budget, &set);
+    // The ends of all channels move in: whichever way this is left, the threads see that nobody is there any more.
+    std::thread::scope(move |scope| {
         for _ in 0..workers {
             let (jobs, ahead) = (job_receiver.clone(), ahead_receiver.clone());
-            scope.spawn(move || work(pool.reader(), &jobs, &ahead));
+            Builder::new()
+                .spawn_scoped(scope, move || work(pool.reader(), &jobs, &ahead))
+                .map_err(SendError::Threads)?;
         }
         drop((job_receiver, ahead_receiver));
         let walk = Walk {
             pool,
             source,
             features,
-            set: &set,
-            budget: &budget,
+            set,
+            budget,
             spare: spare_receiver,
             jobs: job_sender,
             ordered: ordered_sender,
             ahead: ahead_sender,
         };
-        let walker = scope.spawn(move || walk.run());
+        let walker = Builder::new()
+            .spawn_scoped(scope, move || walk.run())
+            .map_err(SendError::Threads)?;
         let mut emitter = Emitter {
             summer: Summer::new(Endian::OURS),
             output,
@@ -100,7 +107,7 @@ pub(super) fn run(
         let mut emitted = emitter.record(&Record::Begin(begin));
         while emitted.is_ok() {
             let Ok(done) = ordered_receiver.recv() else { break };
-            emitted = emit(&done, source, &budget, &spare_sender, &mut emitter);
+            emitted = emit(&done, source, budget, &spare_sender, &mut emitter);
         }
         // The walker notices that nobody takes its jobs any more, or that its budget is closed.
         drop(ordered_receiver);

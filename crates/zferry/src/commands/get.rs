@@ -13,7 +13,7 @@ use zferry_zpool::dsl::property::{DatasetTypes, Source};
 
 /// Show properties of datasets, and where their values come from
 #[derive(Debug, clap::Args)]
-#[command(args_override_self = true, after_long_help = crate::datasets::help::properties())]
+#[command(args_override_self = true)]
 pub(crate) struct Args {
     /// For scripts: no headers, and a tab between columns
     #[arg(short = 'H')]
@@ -47,12 +47,9 @@ pub(crate) struct Args {
     /// As JSON, with numbers as numbers
     #[arg(long = "json-int")]
     json_int: bool,
-    /// The properties, with commas between, or `all`
-    #[arg(value_name = "PROPERTY[,…]")]
-    properties: Option<String>,
-    /// The datasets; without any, those of all pools
-    #[arg(value_name = "DATASET")]
-    datasets: Vec<String>,
+    /// The properties, with commas between, or `all`; then the datasets, and without any, all pools
+    #[arg(value_name = "PROPERTY[,…]> [DATASET")]
+    operands: Vec<String>,
 }
 
 /// Shows properties.
@@ -72,18 +69,18 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         .map(parse_depth)
         .transpose()
         .map_err(usage)?;
-    let Some(properties) = &args.properties else {
+    let Some((properties, datasets)) = args.operands.split_first() else {
         return Err(usage("missing property argument".to_owned()));
     };
     if args.json_int && !args.json {
         return Err(usage("'--json-int' only works with '-j' option".to_owned()));
     }
     let is_recursive = args.recursive || depth.is_some();
-    let means_parts = types.is_one_kind_of_part() && !args.datasets.is_empty() && !is_recursive;
+    let means_parts = types.is_one_kind_of_part() && !datasets.is_empty() && !is_recursive;
     let received = columns.contains(&GetColumn::Received);
     let mut wanted = WantedList::parse(properties).map_err(usage)?.with_name_first();
     let selection = Selection {
-        operands: &args.datasets,
+        operands: datasets,
         types,
         is_recursive: is_recursive || means_parts,
         depth: if means_parts { Some(1) } else { depth },
@@ -91,7 +88,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         literal: false,
         received,
     };
-    let pools = paths.open(&args.datasets)?;
+    let pools = paths.open(datasets)?;
     let dsls: Vec<DslPool<'_>> = pools.iter().map(|open| DslPool::new(&open.pool)).collect();
     let Selected {
         handles,

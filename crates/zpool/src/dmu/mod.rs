@@ -1,5 +1,6 @@
 //! The data management unit: objects made of blocks, object sets made of objects.
 
+mod allowance;
 mod byte_order;
 mod dnode;
 mod object;

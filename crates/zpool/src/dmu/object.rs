@@ -1,8 +1,10 @@
 //! An object: a dnode, and the blocks that its tree leads to.
 
 use super::Dnode;
+use super::allowance::Allowance;
 use crate::spa::{Block, BlockPointer, BlockReader};
 use crate::{BlockId, Corrupt, Error, ObjectNumber};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use zferry_wire::usize_from_u64;
 
@@ -72,6 +74,32 @@ impl Object {
             );
         }
         reader.read_cached(&pointer).map(Some)
+    }
+
+    /// Calls `each` with the data blocks one after another, up to the first hole or the last block, for as long as it
+    /// says that there is more.
+    ///
+    /// # Errors
+    /// As [`Self::block`], and what `each` returns.
+    pub(crate) fn for_each_block(
+        &self,
+        reader: &BlockReader,
+        each: &mut dyn FnMut(&Block) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<(), Error> {
+        let allowance = Allowance::of_pool(reader);
+        for id in 0..=self.dnode.max_block.0 {
+            let Some(pointer) = self.pointer(reader, BlockId(id))? else {
+                break;
+            };
+            allowance.count(&pointer)?;
+            let Some(block) = self.block(reader, BlockId(id))? else {
+                break;
+            };
+            if each(&block)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The first `len` bytes of the content; holes read as zeros.

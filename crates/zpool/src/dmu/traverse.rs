@@ -7,6 +7,7 @@
 //! The order, which is that of a stream: blocks of dnodes ascending; in each, its objects ascending; of each, the
 //! blocks of its tree ascending, and then its spill block. A hole is visited once, at the height where it is.
 
+use super::allowance::Allowance;
 use super::{Dnode, Object, ObjectSet, ObjectType, SLOT_BYTES};
 use crate::error::Place;
 use crate::spa::{Block, BlockPointer, BlockReader};
@@ -136,8 +137,12 @@ impl Traversal<'_> {
             return Ok(());
         }
         self.read_ahead(&meta.dnode.pointers);
-        self.walk_tree(meta, visit, &mut |pointer, id, visit| {
-            self.walk_dnodes(&set, pointer, id, visit)
+        let walk = Walk {
+            traversal: self,
+            allowance: Allowance::of_pool(self.reader),
+        };
+        walk.tree(meta, visit, &mut |pointer, id, visit| {
+            walk.dnodes(&set, pointer, id, visit)
         })
     }
 
@@ -159,14 +164,23 @@ impl Traversal<'_> {
             }
         }
     }
+}
+
+/// A walk that is under way.
+struct Walk<'a> {
+    traversal: &'a Traversal<'a>,
+    allowance: Allowance,
+}
+
+impl Walk<'_> {
+    /// Reads a block of metadata, each of which a walk comes by once.
+    fn read(&self, pointer: &BlockPointer) -> std::result::Result<Arc<Block>, Error> {
+        self.allowance.count(pointer)?;
+        self.traversal.reader.read_cached(pointer)
+    }
 
     /// Walks the tree of one object; `leaf` gets each data block that there is.
-    fn walk_tree<E>(
-        &self,
-        object: &Object,
-        visit: &mut Visitor<'_, E>,
-        leaf: &mut Leaf<'_, E>,
-    ) -> Result<(), E> {
+    fn tree<E>(&self, object: &Object, visit: &mut Visitor<'_, E>, leaf: &mut Leaf<'_, E>) -> Result<(), E> {
         let top = object.dnode.levels.saturating_sub(1);
         let mut stack: Vec<Frame> = Vec::new();
         for (index, root) in object.dnode.pointers.iter().enumerate() {
@@ -200,7 +214,7 @@ impl Traversal<'_> {
             else {
                 return;
             };
-            self.read_ahead(&[child]);
+            self.traversal.read_ahead(&[child]);
             frame.ahead = frame.ahead.saturating_add(1);
         }
     }
@@ -225,7 +239,7 @@ impl Traversal<'_> {
             level,
             block: BlockId(id),
         };
-        if !self.is_new(pointer).map_err(|error| error.at(place))? {
+        if !self.traversal.is_new(pointer).map_err(|error| error.at(place))? {
             return Ok(());
         }
         if pointer.is_hole() {
@@ -242,10 +256,7 @@ impl Traversal<'_> {
         object
             .check_indirect(pointer, level.saturating_sub(1))
             .map_err(|error| Error::from(error).at(place))?;
-        let block = self
-            .reader
-            .read_cached(pointer)
-            .map_err(|error| error.at(place))?;
+        let block = self.read(pointer).map_err(|error| error.at(place))?;
         let shift = object.dnode.pointers_per_block_shift();
         let first_child = id.checked_shl(shift).filter(|first| first >> shift == id);
         let first_child = first_child.ok_or_else(|| {
@@ -265,7 +276,7 @@ impl Traversal<'_> {
     }
 
     /// Walks the objects of one block of dnodes.
-    fn walk_dnodes<E>(
+    fn dnodes<E>(
         &self,
         set: &ObjectSet,
         pointer: &BlockPointer,
@@ -294,10 +305,7 @@ impl Traversal<'_> {
                     .into(),
             );
         }
-        let block = self
-            .reader
-            .read_cached(pointer)
-            .map_err(|error| error.at(place))?;
+        let block = self.read(pointer).map_err(|error| error.at(place))?;
         let mut objects = Vec::new();
         let mut slot = 0_u64;
         while slot < slots {
@@ -317,7 +325,7 @@ impl Traversal<'_> {
                 None
             } else {
                 let dnode = Dnode::decode(bytes, block.endian).map_err(place)?;
-                self.read_ahead(&dnode.pointers);
+                self.traversal.read_ahead(&dnode.pointers);
                 Some(dnode)
             };
             slot = slot.saturating_add(u64_from_usize(Dnode::slots(bytes).map_err(place)?));
@@ -328,20 +336,20 @@ impl Traversal<'_> {
                 // Slot 0 is the meta-dnode's own number: no object can have it.
                 _ if number == ObjectNumber(0) => {}
                 None => visit(Visit::FreeSlot(number)).map_err(Stop::Visitor)?,
-                Some(dnode) => self.walk_object(&Object { number, dnode }, pointer, visit)?,
+                Some(dnode) => self.object(&Object { number, dnode }, pointer, visit)?,
             }
         }
         Ok(())
     }
 
-    fn walk_object<E>(
+    fn object<E>(
         &self,
         object: &Object,
         pointer: &BlockPointer,
         visit: &mut Visitor<'_, E>,
     ) -> Result<(), E> {
         visit(Visit::Object { object, pointer }).map_err(Stop::Visitor)?;
-        self.walk_tree(object, visit, &mut |pointer, id, visit| {
+        self.tree(object, visit, &mut |pointer, id, visit| {
             visit(Visit::Block { object, id, pointer }).map_err(Stop::Visitor)
         })?;
         if let Some(spill) = &object.dnode.spill {
@@ -350,7 +358,7 @@ impl Traversal<'_> {
                 level: 0,
                 block: BlockId(u64::MAX),
             };
-            if self.is_new(spill).map_err(|error| error.at(place))? {
+            if self.traversal.is_new(spill).map_err(|error| error.at(place))? {
                 visit(Visit::Spill {
                     object,
                     pointer: spill,

@@ -7,7 +7,7 @@ use crate::dmu::{Object, ObjectSet};
 use crate::spa::PoolUsage;
 use crate::zap::{self, ZapValue};
 use crate::{Corrupt, Error, ObjectNumber, Pool, Txg};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How many directories are remembered at most.
@@ -112,6 +112,7 @@ impl<'p> DslPool<'p> {
     ) -> Result<Arc<DslDir>, Error> {
         if let Some(dir) = self.remembered(number)
             && dir.component() == component
+            && dir.phys.parent == Some(parent.number)
         {
             return Ok(dir);
         }
@@ -410,7 +411,14 @@ impl<'p> DslPool<'p> {
                 .map(|number| (entry.name_lossy(), ObjectNumber(number)))
         };
         let numbers: Option<Vec<_>> = entries.iter().map(number).collect();
-        numbers.ok_or_else(|| Corrupt::new(format!("table {table} has values that are no numbers")).into())
+        let numbers =
+            numbers.ok_or_else(|| Corrupt::new(format!("table {table} has values that are no numbers")))?;
+        // What has two names is met twice, and what lies in it four times at the next level, and so on.
+        let mut met = HashSet::new();
+        if let Some((_, twice)) = numbers.iter().find(|(_, number)| !met.insert(*number)) {
+            return Err(Corrupt::new(format!("table {table} names object {twice} twice")).into());
+        }
+        Ok(numbers)
     }
 
     /// The name under which a table tells of an object.

@@ -13,6 +13,7 @@ use super::{Bookmark, BookmarkFlags, Dataset, DslPool};
 use crate::dmu::{Object, ObjectType};
 use crate::zap;
 use crate::{Corrupt, Error, ObjectNumber, Txg};
+use std::ops::ControlFlow;
 use zferry_wire::Reader;
 
 /// The type of a deadlist that is a table.
@@ -193,20 +194,20 @@ impl DslPool<'_> {
     fn freed_before_in_list(&self, list: &Object, txg: Txg) -> Result<Sizes, Error> {
         let count = Reader::new(list.dnode.bonus(), list.dnode.endian).u64()?;
         let tops = self.pool().top_vdevs();
-        let (mut freed, mut seen, mut id) = (Sizes::default(), 0_u64, 0_u64);
-        while seen < count && id <= list.dnode.max_block.0 {
-            if let Some(block) = list.block(self.pool().reader(), crate::BlockId(id))? {
-                for pointer in crate::spa::BlockPointer::iter_block(&block.bytes, block.endian) {
-                    if seen < count && pointer.logical_birth() <= txg {
-                        freed = freed.plus(sizes_of(&pointer, &tops));
-                    }
-                    seen = seen.saturating_add(1);
+        let (mut freed, mut seen) = (Sizes::default(), 0_u64);
+        list.for_each_block(self.pool().reader(), &mut |block| {
+            for pointer in crate::spa::BlockPointer::iter_block(&block.bytes, block.endian) {
+                if seen < count && pointer.logical_birth() <= txg {
+                    freed = freed.plus(sizes_of(&pointer, &tops));
                 }
-            } else {
-                break;
+                seen = seen.saturating_add(1);
             }
-            id = id.saturating_add(1);
-        }
+            Ok(if seen < count {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
         Ok(freed)
     }
 }

@@ -113,7 +113,8 @@ impl BlockPointer {
         &self.words
     }
 
-    const fn properties(&self) -> u64 {
+    /// Sizes, functions, type and level, in one word.
+    pub(super) const fn properties(&self) -> u64 {
         self.words[6]
     }
 

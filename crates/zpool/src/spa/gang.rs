@@ -20,6 +20,9 @@ use zferry_wire::{Endian, usize_from_u64};
 const HEADER_BYTES: usize = 512;
 /// How deep gangs of gangs may go. Each level divides a block of at most 16 MiB by up to three.
 const DEPTH_MAX: u32 = 16;
+/// How much may go wrong before a block is given up. Gangs that lead back to themselves would else be tried in each of
+/// their three copies at every depth: 3^16 times.
+const ATTEMPTS_MAX: usize = 1000;
 
 impl BlockReader {
     /// Reads the pieces of a gang block into `buffer`, which has the block's physical size.
@@ -31,15 +34,14 @@ impl BlockReader {
         depth: u32,
         attempts: &mut Vec<Attempt>,
     ) -> bool {
-        let reason = if depth >= DEPTH_MAX {
-            "gang blocks nested too deep"
+        if attempts.len() >= ATTEMPTS_MAX {
+            return false;
+        }
+        let (header, reason) = if depth >= DEPTH_MAX {
+            (None, "gang blocks nested too deep")
         } else {
-            "gang header damaged"
-        };
-        let header = if depth >= DEPTH_MAX {
-            None
-        } else {
-            self.read_gang_header(pointer, dva, attempts)
+            let header = self.read_gang_header(pointer, dva, attempts);
+            (header, "gang header damaged")
         };
         let Some(pieces) = header else {
             attempts.push(Attempt {

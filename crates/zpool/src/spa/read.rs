@@ -22,8 +22,9 @@ pub struct Block {
     pub endian: Endian,
 }
 
-/// Names a block in the cache: an address is written once a transaction group.
-type CacheKey = (Dva, u64);
+/// Names a block in the cache: an address is written once a transaction group. The properties are there for pointers
+/// that lie: what comes out of the cache is what its pointer says.
+type CacheKey = (Dva, u64, u64);
 
 #[derive(Clone, Debug)]
 struct ByBytes;
@@ -79,7 +80,7 @@ impl BlockReader {
             return Ok(Arc::new(self.read(pointer)?));
         };
         self.cache
-            .get_or_insert_with(&(dva, pointer.logical_birth().0), || {
+            .get_or_insert_with(&(dva, pointer.logical_birth().0, pointer.properties()), || {
                 Ok(Arc::new(self.read(pointer)?))
             })
     }

@@ -13,12 +13,19 @@ use zferry_wire::{Reader, u64_from_usize};
 const DEFLATE_BLOCK: u64 = 1 << 17;
 /// A vdev with more metaslabs than this keeps one for the intent log.
 const EMBEDDED_LOG_METASLABS_MIN: u64 = 64;
-/// No vdev has more metaslabs, by far: OpenZFS makes at most 2^17.
-const METASLABS_MAX: u64 = 1 << 20;
 /// Room that is never given away: a part of the pool, at least and at most so many bytes.
 const SLOP_SHIFT: u32 = 5;
 const SLOP_MIN: u64 = 128 << 20;
 const SLOP_MAX: u64 = 128 << 30;
+
+/// No pool has more metaslabs: of each vdev OpenZFS aims at 200, and stops at 2^17 unless it is told otherwise. What
+/// goes beyond is not counted.
+const METASLABS_MAX: u64 = 1 << 20;
+/// No vdev has more children, and none more parity.
+const WIDTH_MAX: u64 = 255;
+const PARITY_MAX: u64 = 3;
+/// The largest sector, as a power of two.
+const ASHIFT_MAX: u32 = 16;
 
 /// For what a top-level vdev is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +65,7 @@ pub struct TopVdevSpace {
 
 impl TopVdevSpace {
     /// Reads the measures from the vdev's part of the configuration. `None` for a vdev that is gone, whose place is
-    /// merely kept.
+    /// merely kept, and for one whose measures cannot be.
     #[must_use]
     pub fn of_config(vdev: &NvList) -> Option<Self> {
         let kind = vdev.str("type")?;
@@ -71,19 +78,22 @@ impl TopVdevSpace {
                 .filter(|shift| *shift < 64)
         };
         let metaslab_shift = shift("metaslab_shift").filter(|shift| *shift > 0)?;
-        let ashift = shift("ashift")?;
-        let asize = vdev.u64("asize")?;
+        let ashift = shift("ashift").filter(|shift| *shift <= ASHIFT_MAX)?;
+        let metaslab_count = vdev.u64("asize")? >> metaslab_shift;
+        if metaslab_count > METASLABS_MAX {
+            return None;
+        }
         let class = match (vdev.u64("is_log"), vdev.str("alloc_bias")) {
             (Some(1..), _) => AllocationClass::Log,
             (_, Some(bias)) => AllocationClass::Bias(bias.to_owned()),
             (_, None) => AllocationClass::Normal,
         };
         let width = u64_from_usize(vdev.lists("children").map_or(0, <[_]>::len));
-        let parity = vdev.u64("nparity").unwrap_or(0);
+        let parity = vdev.u64("nparity").unwrap_or(0).min(PARITY_MAX);
         let (block, group_bytes) = match kind {
             "raidz" => (raidz_size(DEFLATE_BLOCK, ashift, width, parity), 1),
             "draid" => {
-                let data = vdev.u64("draid_ndata").unwrap_or(1);
+                let data = vdev.u64("draid_ndata").unwrap_or(1).min(WIDTH_MAX);
                 let group = data.saturating_add(parity);
                 (
                     draid_size(DEFLATE_BLOCK, ashift, data, group),
@@ -97,7 +107,7 @@ impl TopVdevSpace {
             class,
             ashift,
             metaslab_shift,
-            metaslab_count: (asize >> metaslab_shift).min(METASLABS_MAX),
+            metaslab_count,
             metaslab_array: vdev
                 .u64("metaslab_array")
                 .filter(|number| *number != 0)
@@ -122,7 +132,10 @@ impl TopVdevSpace {
     #[must_use]
     pub fn size_of_metaslab(&self, index: u64) -> u64 {
         let start = index.saturating_mul(self.metaslab_bytes());
-        let skipped = start.next_multiple_of(self.group_bytes).saturating_sub(start);
+        let aligned = start
+            .checked_next_multiple_of(self.group_bytes)
+            .unwrap_or(u64::MAX);
+        let skipped = aligned.saturating_sub(start);
         let left = self.metaslab_bytes().saturating_sub(skipped);
         left.saturating_sub(left.checked_rem(self.group_bytes).unwrap_or(0))
     }
@@ -159,8 +172,8 @@ fn raidz_size(psize: u64, ashift: u32, width: u64, parity: u64) -> u64 {
     let rows = sectors.div_ceil(width.saturating_sub(parity).max(1));
     let sectors = sectors.saturating_add(parity.saturating_mul(rows));
     sectors
-        .next_multiple_of(parity.saturating_add(1))
-        .checked_shl(ashift)
+        .checked_next_multiple_of(parity.saturating_add(1))
+        .and_then(|sectors| sectors.checked_shl(ashift))
         .unwrap_or(u64::MAX)
 }
 
@@ -202,7 +215,16 @@ impl Pool {
     pub fn top_vdevs(&self) -> Vec<TopVdevSpace> {
         let tree = self.config().list("vdev_tree");
         let children = tree.and_then(|tree| tree.lists("children")).unwrap_or_default();
-        children.iter().filter_map(TopVdevSpace::of_config).collect()
+        let mut room = METASLABS_MAX;
+        let mut tops = Vec::new();
+        for top in children.iter().filter_map(TopVdevSpace::of_config) {
+            let Some(left) = room.checked_sub(top.metaslab_count) else {
+                break;
+            };
+            room = left;
+            tops.push(top);
+        }
+        tops
     }
 
     /// What deduplication saves.

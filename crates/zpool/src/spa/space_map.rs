@@ -19,6 +19,7 @@ use crate::dmu::Object;
 use crate::zap;
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Pool};
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use zferry_wire::{Reader, u64_from_usize, usize_from_u64};
 
 const HISTOGRAM: usize = 32;
@@ -284,19 +285,10 @@ impl Pool {
         number: ObjectNumber,
         each: &mut dyn FnMut(u64, u64, i64),
     ) -> Result<(), Error> {
-        /// OpenZFS keeps all logs together far below this, in bytes.
-        const LENGTH_MAX: u64 = 1 << 30;
         let object = self.meta_object(number)?;
         let length = SpaceMapPhys::decode(&object)?.length;
-        if length > LENGTH_MAX {
-            return Err(Corrupt::new(format!("log {number} of space maps has {length} bytes")).into());
-        }
         let mut offset = 0_u64;
-        let mut id = 0_u64;
-        while offset < length && id <= object.dnode.max_block.0 {
-            let Some(block) = object.block(self.reader(), BlockId(id))? else {
-                break;
-            };
+        object.for_each_block(self.reader(), &mut |block| {
             let bytes = usize_from_u64(length.saturating_sub(offset));
             let mut reader = Reader::new(block.bytes.get(..bytes).unwrap_or(&block.bytes), block.endian);
             while !reader.is_empty() {
@@ -314,9 +306,12 @@ impl Pool {
                 }
             }
             offset = offset.saturating_add(u64_from_usize(block.bytes.len()));
-            id = id.saturating_add(1);
-        }
-        Ok(())
+            Ok(if offset < length {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })
     }
 }
 

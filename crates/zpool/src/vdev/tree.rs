@@ -87,6 +87,14 @@ impl VdevTree {
         }
     }
 
+    /// How much room the pool has, in bytes.
+    pub(crate) fn data_bytes(&self) -> u64 {
+        self.tops
+            .iter()
+            .map(TopVdev::data_bytes)
+            .fold(0, u64::saturating_add)
+    }
+
     /// The top-level vdevs, by their number.
     #[must_use]
     pub fn tops(&self) -> &[TopVdev] {
@@ -95,11 +103,17 @@ impl VdevTree {
 }
 
 impl TopVdev {
+    /// How much room it has, in bytes.
+    fn data_bytes(&self) -> u64 {
+        let Layout::Disk(disk) = &self.layout;
+        data_bytes(disk.size())
+    }
+
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), String> {
         let Layout::Disk(disk) = &self.layout;
         let len = u64_from_usize(buffer.len());
         let end = offset.checked_add(len);
-        if end.is_none_or(|end| end > data_bytes(disk.size())) {
+        if end.is_none_or(|end| end > self.data_bytes()) {
             return Err(format!("{len} bytes at {offset} lie outside of the device"));
         }
         let place = offset.saturating_add(DATA_OFFSET);

@@ -2,6 +2,9 @@
 
 use zferry_wire::{Endian, Reader};
 
+/// What an allocator adds to what is asked of it, in bytes.
+const ALLOCATION_BYTES: usize = 16;
+
 /// A name with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZapEntry {
@@ -12,6 +15,13 @@ pub struct ZapEntry {
 }
 
 impl ZapEntry {
+    /// How much memory it takes, with what an allocator adds, in bytes.
+    pub(super) const fn memory_bytes(&self) -> usize {
+        let own = size_of::<Self>().saturating_add(2 * ALLOCATION_BYTES);
+        own.saturating_add(self.name.len())
+            .saturating_add(self.value.bytes.len())
+    }
+
     /// The name as text, with whatever is no UTF-8 replaced.
     #[must_use]
     pub fn name_lossy(&self) -> String {

@@ -14,7 +14,8 @@
 //!     96  zap_flags                 1: 48 bits of hash; 2: keys are arrays of numbers; 4: keys are hashes already
 //! ```
 //!
-//! The table holds block numbers; neighbouring places share a leaf until it splits.
+//! The table holds block numbers; neighbouring places share a leaf until it splits. A leaf says which places are its
+//! own, so that no walk comes by it twice, however the table was damaged.
 
 use super::leaf::Leaf;
 use super::{BLOCK_TYPE_LEAF, ZapValue, hash_name};
@@ -26,6 +27,8 @@ use zferry_wire::{Reader, u64_from_usize, usize_from_u64};
 const MAGIC: u64 = 0x2_f52a_b2ab;
 /// The largest table that can be: one place for each leaf of an object of 2^40 blocks.
 const SHIFT_MAX: u64 = 40;
+/// The largest block of such a table, in bytes.
+const BLOCK_BYTES_MAX: usize = 128 << 10;
 const FLAG_HASH64: u64 = 1;
 /// Names are compared after folding case or Unicode forms; the hash is that of the folded name.
 const NORMALIZE_UPPER: u64 = 0x2;
@@ -44,6 +47,12 @@ pub(super) struct FatHeader {
 
 impl FatHeader {
     pub(super) fn decode(block: &Block) -> Result<Self, Corrupt> {
+        if block.bytes.len() > BLOCK_BYTES_MAX {
+            return Err(Corrupt::new(format!(
+                "hashed ZAP with blocks of {} bytes",
+                block.bytes.len()
+            )));
+        }
         let mut reader = Reader::new(&block.bytes, block.endian);
         let [
             _block_type,
@@ -109,7 +118,9 @@ impl FatHeader {
         Ok(BlockId(places.u64()?))
     }
 
-    fn leaf(&self, reader: &BlockReader, object: &Object, id: BlockId) -> Result<Leaf, Error> {
+    /// The leaf for place `index` of the pointer table.
+    fn leaf(&self, reader: &BlockReader, object: &Object, index: u64) -> Result<Leaf, Error> {
+        let id = self.leaf_block(reader, object, index)?;
         let block = object
             .block(reader, id)?
             .ok_or_else(|| Corrupt::new(format!("ZAP leaf {id} is a hole")))?;
@@ -117,7 +128,22 @@ impl FatHeader {
         if found != BLOCK_TYPE_LEAF {
             return Err(Corrupt::new(format!("ZAP block {id} is no leaf: it begins with {found:x}")).into());
         }
-        Ok(Leaf::new(block)?)
+        let leaf = Leaf::new(block)?;
+        // The prefix that the leaf's hashes share is the first bits of its places.
+        let own = self
+            .table_shift
+            .checked_sub(u32::from(leaf.prefix_len()))
+            .map(|spread| index.checked_shr(spread).unwrap_or(0));
+        if own != Some(leaf.prefix()) {
+            return Err(Corrupt::new(format!(
+                "ZAP block {id} is the leaf of prefix {:x} ({} bits), and stands at place {index:x} of 2^{}",
+                leaf.prefix(),
+                leaf.prefix_len(),
+                self.table_shift
+            ))
+            .into());
+        }
+        Ok(leaf)
     }
 
     /// Calls `each` with every leaf, once each.
@@ -130,12 +156,10 @@ impl FatHeader {
         let places = 1_u64 << self.table_shift;
         let mut index = 0;
         while index < places {
-            let id = self.leaf_block(reader, object, index)?;
-            let leaf = self.leaf(reader, object, id)?;
+            let leaf = self.leaf(reader, object, index)?;
             each(&leaf)?;
             // A leaf with a prefix of n bits stands in 2^(shift − n) places, which lie side by side.
-            let bits = u32::from(leaf.prefix_len()).min(self.table_shift);
-            let spread = self.table_shift.saturating_sub(bits);
+            let spread = self.table_shift.saturating_sub(u32::from(leaf.prefix_len()));
             index = (index >> spread).saturating_add(1) << spread;
         }
         Ok(())
@@ -161,7 +185,7 @@ impl FatHeader {
         let index = hash
             .checked_shr(64_u32.saturating_sub(self.table_shift))
             .unwrap_or(0);
-        let leaf = self.leaf(reader, object, self.leaf_block(reader, object, index)?)?;
+        let leaf = self.leaf(reader, object, index)?;
         Ok(leaf.lookup(name, hash)?)
     }
 

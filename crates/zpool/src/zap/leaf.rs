@@ -32,6 +32,7 @@ const CHAIN_END: u16 = 0xffff;
 #[derive(Debug)]
 pub(super) struct Leaf {
     block: Arc<Block>,
+    prefix: u64,
     prefix_len: u16,
 }
 
@@ -46,20 +47,41 @@ struct Entry {
     hash: u64,
 }
 
+impl Entry {
+    /// The length of its value, in bytes.
+    fn value_bytes(&self) -> usize {
+        usize::from(self.value_count).saturating_mul(usize::from(self.value_width))
+    }
+
+    /// The length of its name and its value, in bytes.
+    fn bytes(&self) -> usize {
+        usize::from(self.name_count).saturating_add(self.value_bytes())
+    }
+}
+
 impl Leaf {
     pub(super) fn new(block: Arc<Block>) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(&block.bytes, block.endian);
-        reader.skip(24)?;
+        let [_block_type, _pad, prefix] = reader.u64s()?;
         let magic = reader.u32()?;
         if magic != MAGIC {
             return Err(Corrupt::new(format!("ZAP leaf with magic {magic:x}")));
         }
         let [_free, _entries] = [reader.u16()?, reader.u16()?];
         let prefix_len = reader.u16()?;
-        Ok(Self { block, prefix_len })
+        Ok(Self {
+            block,
+            prefix,
+            prefix_len,
+        })
     }
 
-    /// How many bits of their hash all its entries share.
+    /// The first bits of their hash, which all its entries share.
+    pub(super) const fn prefix(&self) -> u64 {
+        self.prefix
+    }
+
+    /// How many bits that are.
     pub(super) const fn prefix_len(&self) -> u16 {
         self.prefix_len
     }
@@ -148,20 +170,24 @@ impl Leaf {
                 entry.value_width
             )));
         }
-        let len = usize::from(entry.value_count).saturating_mul(usize::from(entry.value_width));
         Ok(ZapValue::from_big_endian(
             entry.value_width,
-            self.array(entry.value_chunk, len)?,
+            self.array(entry.value_chunk, entry.value_bytes())?,
         ))
     }
 
     /// Calls `each` with every entry, in the order of the chunks.
     pub(super) fn for_each(&self, each: &mut dyn FnMut(ZapEntry) -> Result<(), Error>) -> Result<(), Error> {
         let (chunks, _) = self.chunks().as_chunks::<CHUNK_BYTES>();
+        // No two entries share a chunk, so what they say is no longer than the leaf.
+        let mut room = self.block.bytes.len();
         for (index, chunk) in (0_u16..).zip(chunks) {
             let [chunk_type, ..] = *chunk;
             if chunk_type == TYPE_ENTRY {
                 let entry = self.entry(index)?;
+                room = room
+                    .checked_sub(entry.bytes())
+                    .ok_or_else(|| Corrupt::new("ZAP leaf whose entries are longer than itself"))?;
                 each(ZapEntry {
                     name: self.name(&entry)?,
                     value: self.value(&entry)?,

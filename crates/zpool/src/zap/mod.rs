@@ -16,9 +16,12 @@ pub use hash::hash_name;
 
 use crate::dmu::Object;
 use crate::spa::BlockReader;
-use crate::{BlockId, Corrupt, Error};
+use crate::{BlockId, Corrupt, Error, Unsupported};
 use fat::FatHeader;
 use zferry_wire::Reader;
+
+/// How much memory the entries of a table may take, in bytes.
+const ENTRIES_BYTES_MAX: usize = 64 << 20;
 
 /// What the first word of a ZAP object's first block says it is.
 const BLOCK_TYPE_LEAF: u64 = 1 << 63;
@@ -49,10 +52,15 @@ pub fn for_each(
 /// Every entry of a table, sorted by name.
 ///
 /// # Errors
-/// As [`for_each`].
+/// As [`for_each`]; and [`Unsupported::TableSize`] where they would take more than 64 MiB of memory, which no table of
+/// names does.
 pub fn entries(reader: &BlockReader, object: &Object) -> Result<Vec<ZapEntry>, Error> {
     let mut entries = Vec::new();
+    let mut room = ENTRIES_BYTES_MAX;
     for_each(reader, object, &mut |entry| {
+        room = room
+            .checked_sub(entry.memory_bytes())
+            .ok_or(Unsupported::TableSize(object.number))?;
         entries.push(entry);
         Ok(())
     })?;

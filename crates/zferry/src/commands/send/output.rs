@@ -23,7 +23,11 @@ pub(crate) fn deduplicated(
 ) -> Result<(), SendError> {
     let (reader, mut writer) = io::pipe()?;
     thread::scope(|scope| {
-        let copier = scope.spawn(move || deduplicate(reader, BufWriter::with_capacity(BUFFER_BYTES, output)));
+        let copier = thread::Builder::new()
+            .spawn_scoped(scope, move || {
+                deduplicate(reader, BufWriter::with_capacity(BUFFER_BYTES, output))
+            })
+            .map_err(SendError::Threads)?;
         let sent = send(&mut writer);
         // The copier sees the end of the stream only when nobody can write any more.
         drop(writer);

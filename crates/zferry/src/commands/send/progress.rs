@@ -38,7 +38,8 @@ pub(crate) fn during<T>(reporter: Reporter, progress: &Progress, work: impl FnOn
     };
     thread::scope(|scope| {
         let (done, is_done) = mpsc::channel::<()>();
-        scope.spawn(move || {
+        // A stream of which nobody can tell how far it is, for want of a thread, is still a stream.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
             let mut shown = Shown::new(reporter);
             while is_done.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 shown.update(progress.bytes());

@@ -15,6 +15,7 @@ use crate::dmu::Object;
 use crate::spa::BlockReader;
 use crate::zap::{self, ZapEntry, ZapValue};
 use crate::{Corrupt, Error};
+use std::collections::HashSet;
 
 /// The value of a property as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +91,8 @@ impl Settings {
 
     fn sort_out(entries: &[ZapEntry]) -> Option<Self> {
         let names: Vec<String> = entries.iter().map(ZapEntry::name_lossy).collect();
-        let has =
-            |name: &str, suffix: &str| names.iter().any(|other| other.strip_suffix(suffix) == Some(name));
+        let all: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let has = |name: &str, suffix: &str| all.contains(format!("{name}{suffix}").as_str());
         let mut settings = Self::default();
         for (full_name, entry) in names.iter().zip(entries) {
             let (name, suffix) = full_name
@@ -115,7 +116,7 @@ impl Settings {
                 }
                 "$recvd" => {
                     settings.received.push(setting()?);
-                    let overridden = names.iter().any(|other| other == name);
+                    let overridden = all.contains(name);
                     if !overridden && !has(name, "$inherit") {
                         settings.effective.push(setting()?);
                     }
