@@ -117,8 +117,16 @@ pub enum Unsupported {
         found: u64,
     },
     /// A table with more entries than are kept in memory.
-    #[error("object {0} is a table of more than 64 MiB")]
-    TableSize(ObjectNumber),
+    #[error("object {object} is a table that takes more than {bytes_max} bytes of memory")]
+    TableSize {
+        /// The table.
+        object: ObjectNumber,
+        /// How much memory its entries may take, in bytes.
+        bytes_max: usize,
+    },
+    /// More damage is known than is kept in memory.
+    #[error("the pool knows of more than {0} errors")]
+    KnownErrors(usize),
     /// A block is encrypted and no key is at hand.
     #[error("the block is encrypted, and the key is not loaded")]
     Encrypted,

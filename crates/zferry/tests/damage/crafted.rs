@@ -22,6 +22,7 @@ const TYPE_FILE: u8 = 19;
 const DIR_PARENT: u64 = 2;
 const DIR_ORIGIN: u64 = 3;
 const DIR_CHILDREN: u64 = 4;
+const DIR_PROPERTIES: u64 = 10;
 const DATASET_PREVIOUS: u64 = 1;
 const DATASET_PREVIOUS_TXG: u64 = 2;
 
@@ -91,18 +92,16 @@ fn set_bonus_word(pool: &mut SoftPool, object: u64, word: u64, value: u64) {
 
 /// Puts `bytes` where nothing is. Returns where that is in the image.
 fn put(pool: &mut SoftPool, bytes: &[u8]) -> u64 {
-    let step = INDIRECT_BYTES as u64;
-    let offset = (8 * step..pool.image.size())
-        .step_by(INDIRECT_BYTES)
-        .find(|offset| {
-            DATA_OFFSET < *offset && pool.image.bytes(*offset, INDIRECT_BYTES) == [0; INDIRECT_BYTES]
-        });
-    let offset = offset.unwrap();
-    // A block of zeros is taken, too.
-    pool.image.write(
-        offset + step - 8,
-        &[0xff; 8][..8 * usize::from(bytes.len() < INDIRECT_BYTES)],
-    );
+    let len = bytes.len().next_multiple_of(INDIRECT_BYTES);
+    let used: Vec<u64> = pool.image.used().collect();
+    let is_free = |offset: &u64| {
+        let after = used.partition_point(|page| page < offset);
+        used.get(after).is_none_or(|page| *page >= offset + len as u64)
+    };
+    let mut offsets = (2 * DATA_OFFSET..pool.image.size() - len as u64).step_by(INDIRECT_BYTES);
+    let offset = offsets.find(is_free).unwrap();
+    // Zeros take the place, too.
+    pool.image.write(offset, &vec![0xff; len]);
     pool.image.write(offset, bytes);
     offset
 }
@@ -255,6 +254,45 @@ fn logs_of_space_without_end() {
         let top = endless_tree(&mut pool, &leaf, leaf[54]);
         set_tree(&mut pool, dnode, &top);
         set_bonus_word(&mut pool, log, 1, u64::MAX);
+    }
+    check(&pool);
+}
+
+#[test]
+fn tables_of_all_that_a_block_holds() {
+    const BLOCK_BYTES: usize = 1 << 20;
+    const TYPE_ZAP: u8 = 0xc4;
+    let mut pool = soft_example();
+    let mut table = vec![0; BLOCK_BYTES];
+    table[..8].copy_from_slice(&((1_u64 << 63) + 3).to_le_bytes());
+    for (number, entry) in (1_u64..).zip(table.chunks_exact_mut(64)).skip(1) {
+        entry[..8].copy_from_slice(&(number << 20).to_le_bytes());
+        let name = format!("x:{number}");
+        entry[14..14 + name.len()].copy_from_slice(name.as_bytes());
+    }
+    let offset = put(&mut pool, &table);
+    let block = pointer(offset, BLOCK_BYTES, TYPE_ZAP, 0, false);
+    let (photos, log) = (dir("harbour/photos"), dir("harbour/log"));
+    let tables = ask(|dsl| {
+        let photos = dsl
+            .head(&dsl.dir("harbour/photos").unwrap().unwrap())
+            .unwrap()
+            .unwrap();
+        [
+            photos.phys.snapshots,
+            photos.dir.phys.properties,
+            photos.dir.phys.children,
+        ]
+    });
+    for table in tables.into_iter().flatten() {
+        let dnode = pool.dnode(META, table.0).unwrap();
+        let sectors = (BLOCK_BYTES / 512) as u16;
+        pool.image.write(dnode + 2, &[1, 1]);
+        pool.image.write(dnode + 8, &sectors.to_le_bytes());
+        pool.image.write(dnode + 16, &0_u64.to_le_bytes());
+        pool.image.write(dnode + 64, &block);
+        set_bonus_word(&mut pool, log, DIR_PROPERTIES, table.0);
+        set_bonus_word(&mut pool, photos, DIR_PROPERTIES, table.0);
     }
     check(&pool);
 }

@@ -8,6 +8,7 @@ mod object_set;
 mod object_type;
 mod traverse;
 
+pub(crate) use allowance::Allowance;
 pub use byte_order::ByteOrder;
 pub use dnode::{Dnode, DnodeFlags, SLOT_BYTES};
 pub use object::Object;

@@ -80,13 +80,13 @@ impl Object {
     /// says that there is more.
     ///
     /// # Errors
-    /// As [`Self::block`], and what `each` returns.
+    /// As [`Self::block`], where the blocks are more than `allowance` has left, and what `each` returns.
     pub(crate) fn for_each_block(
         &self,
         reader: &BlockReader,
+        allowance: &Allowance,
         each: &mut dyn FnMut(&Block) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
-        let allowance = Allowance::of_pool(reader);
         for id in 0..=self.dnode.max_block.0 {
             let Some(pointer) = self.pointer(reader, BlockId(id))? else {
                 break;

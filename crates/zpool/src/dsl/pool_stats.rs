@@ -5,7 +5,7 @@ use super::phys::object_number;
 use super::property::{Found, Kind, PoolProperty, Source, Value, is_user_property};
 use crate::spa::{Feature, PoolUsage};
 use crate::zap;
-use crate::{Error, ObjectNumber};
+use crate::{Corrupt, Error, ObjectNumber};
 
 /// The version with feature flags, which is the default.
 const VERSION_FEATURES: u64 = 5000;
@@ -180,7 +180,10 @@ impl DslPool<'_> {
     /// The size of the tables of equal blocks, in bytes.
     fn dedup_table_size(&self) -> Result<u64, Error> {
         const PREFIX: &str = "DDT-";
+        /// There is a folder for each checksum function that can find equal blocks.
+        const FOLDERS_MAX: usize = 64;
         let mut size = 0_u64;
+        let mut folders = 0..FOLDERS_MAX;
         let entries = self.pool().directory_entries()?;
         for entry in entries {
             let name = entry.name_lossy();
@@ -195,6 +198,9 @@ impl DslPool<'_> {
                 continue;
             }
             // A table of a newer kind lies in a folder of its own.
+            if folders.next().is_none() {
+                return Err(Corrupt::new(format!("more than {FOLDERS_MAX} tables of equal blocks")).into());
+            }
             let folder = self.pool().meta_object(ObjectNumber(number))?;
             for entry in zap::entries(self.pool().reader(), &folder)? {
                 if let (true, Some(number)) =

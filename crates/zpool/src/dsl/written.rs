@@ -10,7 +10,7 @@
 //! ```
 
 use super::{Bookmark, BookmarkFlags, Dataset, DslPool};
-use crate::dmu::{Object, ObjectType};
+use crate::dmu::{Allowance, Object, ObjectType};
 use crate::zap;
 use crate::{Corrupt, Error, ObjectNumber, Txg};
 use std::ops::ControlFlow;
@@ -195,7 +195,8 @@ impl DslPool<'_> {
         let count = Reader::new(list.dnode.bonus(), list.dnode.endian).u64()?;
         let tops = self.pool().top_vdevs();
         let (mut freed, mut seen) = (Sizes::default(), 0_u64);
-        list.for_each_block(self.pool().reader(), &mut |block| {
+        let reader = self.pool().reader();
+        list.for_each_block(reader, &Allowance::of_pool(reader), &mut |block| {
             for pointer in crate::spa::BlockPointer::iter_block(&block.bytes, block.endian) {
                 if seen < count && pointer.logical_birth() <= txg {
                     freed = freed.plus(sizes_of(&pointer, &tops));

@@ -13,7 +13,7 @@
 
 use super::Feature;
 use crate::zap;
-use crate::{Error, ObjectNumber, Pool};
+use crate::{Error, ObjectNumber, Pool, Unsupported};
 use std::collections::BTreeSet;
 
 /// What a scan does.
@@ -61,6 +61,8 @@ pub struct Scan {
     pub errors: u64,
 }
 
+/// How many entries of the logs of errors are looked at. Logs of damaged pools may lead to one table many times.
+const KNOWN_ERRORS_MAX: usize = 1 << 19;
 /// The least length of a scan's array, in numbers.
 const SCAN_WORDS: usize = 14;
 
@@ -90,17 +92,26 @@ impl Pool {
     /// What is known to be damaged, each object once: `<0xDATASET>:<0xOBJECT>`, or `<metadata>:<0xOBJECT>`.
     ///
     /// # Errors
-    /// Where the logs of errors cannot be read.
+    /// Where the logs of errors cannot be read, and [`Unsupported::KnownErrors`] where they are too long.
     pub fn known_errors(&self) -> Result<Vec<String>, Error> {
         let by_head = self.is_feature_active(Feature::HeadErrlog.guid())?;
         let mut places = BTreeSet::new();
+        let mut room = KNOWN_ERRORS_MAX;
+        let mut count = |entries: usize| {
+            room = room
+                .checked_sub(entries)
+                .ok_or(Unsupported::KnownErrors(KNOWN_ERRORS_MAX))?;
+            Ok::<_, Error>(())
+        };
         for log in ["errlog_last", "errlog_scrub"] {
             let number = self.directory_entry(log)?.and_then(|value| value.as_u64());
             let Some(number) = number.filter(|number| *number != 0) else {
                 continue;
             };
             let log = self.meta_object(ObjectNumber(number))?;
-            for entry in zap::entries(self.reader(), &log)? {
+            let entries = zap::entries(self.reader(), &log)?;
+            count(entries.len())?;
+            for entry in entries {
                 let name = entry.name_lossy();
                 if !by_head {
                     places.extend(place(&name));
@@ -110,7 +121,9 @@ impl Pool {
                     continue;
                 };
                 let table = self.meta_object(ObjectNumber(table))?;
-                for entry in zap::entries(self.reader(), &table)? {
+                let entries = zap::entries(self.reader(), &table)?;
+                count(entries.len())?;
+                for entry in entries {
                     places.extend(place(&format!("{name}:{}", entry.name_lossy())));
                 }
             }

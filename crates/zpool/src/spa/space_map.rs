@@ -15,7 +15,7 @@
 //! Type 0 takes, type 1 gives back; offsets and runs are in sectors, those of the logs below in units of 512 bytes.
 
 use super::{AllocationClass, TopVdevSpace};
-use crate::dmu::Object;
+use crate::dmu::{Allowance, Object};
 use crate::zap;
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Pool};
 use std::collections::HashMap;
@@ -241,6 +241,7 @@ impl Pool {
             since.insert(vdev.id, (vdev, self.unflushed_since(vdev)?));
         }
         let table = self.meta_object(ObjectNumber(table))?;
+        let allowance = Allowance::of_pool(self.reader());
         for entry in zap::entries(self.reader(), &table)? {
             let name = entry.name_lossy();
             let txg = u64::from_str_radix(&name, 16).ok();
@@ -249,7 +250,7 @@ impl Pool {
                 .value
                 .as_u64()
                 .ok_or_else(|| Corrupt::new("log of space maps that is no object"))?;
-            self.for_each_logged(ObjectNumber(log), &mut |vdev, offset, bytes| {
+            self.for_each_logged(ObjectNumber(log), &allowance, &mut |vdev, offset, bytes| {
                 let Some((vdev, since)) = since.get(&vdev) else {
                     return;
                 };
@@ -283,12 +284,13 @@ impl Pool {
     fn for_each_logged(
         &self,
         number: ObjectNumber,
+        allowance: &Allowance,
         each: &mut dyn FnMut(u64, u64, i64),
     ) -> Result<(), Error> {
         let object = self.meta_object(number)?;
         let length = SpaceMapPhys::decode(&object)?.length;
         let mut offset = 0_u64;
-        object.for_each_block(self.reader(), &mut |block| {
+        object.for_each_block(self.reader(), allowance, &mut |block| {
             let bytes = usize_from_u64(length.saturating_sub(offset));
             let mut reader = Reader::new(block.bytes.get(..bytes).unwrap_or(&block.bytes), block.endian);
             while !reader.is_empty() {

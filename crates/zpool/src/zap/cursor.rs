@@ -3,7 +3,7 @@
 //! It shows where OpenZFS prints what it found in the order in which it found it.
 
 use super::fat::FatHeader;
-use super::{BLOCK_TYPE_HEADER, ZapEntry, block_type, entries, hash_name};
+use super::{BLOCK_TYPE_HEADER, ENTRIES_BYTES_MAX, ZapEntry, block_type, entries_within, hash_name};
 use crate::dmu::Object;
 use crate::spa::BlockReader;
 use crate::{BlockId, Error};
@@ -12,9 +12,21 @@ use zferry_wire::Reader;
 /// Every entry of a table, in the order in which ZFS walks through it.
 ///
 /// # Errors
-/// As [`entries`].
+/// As [`super::entries`].
 pub fn entries_in_cursor_order(reader: &BlockReader, object: &Object) -> Result<Vec<ZapEntry>, Error> {
-    let mut found = entries(reader, object)?;
+    entries_in_cursor_order_within(ENTRIES_BYTES_MAX, reader, object)
+}
+
+/// As [`entries_in_cursor_order`], within another limit of memory, in bytes.
+///
+/// # Errors
+/// As [`entries_within`].
+pub fn entries_in_cursor_order_within(
+    bytes_max: usize,
+    reader: &BlockReader,
+    object: &Object,
+) -> Result<Vec<ZapEntry>, Error> {
+    let mut found = entries_within(bytes_max, reader, object)?;
     let Some(block) = object.block(reader, BlockId(0))? else {
         return Ok(found);
     };

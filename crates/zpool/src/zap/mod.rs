@@ -10,7 +10,7 @@ mod hash;
 mod leaf;
 mod micro;
 
-pub use cursor::entries_in_cursor_order;
+pub use cursor::{entries_in_cursor_order, entries_in_cursor_order_within};
 pub use entry::{ZapEntry, ZapValue};
 pub use hash::hash_name;
 
@@ -21,7 +21,7 @@ use fat::FatHeader;
 use zferry_wire::Reader;
 
 /// How much memory the entries of a table may take, in bytes.
-const ENTRIES_BYTES_MAX: usize = 64 << 20;
+pub(crate) const ENTRIES_BYTES_MAX: usize = 64 << 20;
 
 /// What the first word of a ZAP object's first block says it is.
 const BLOCK_TYPE_LEAF: u64 = 1 << 63;
@@ -55,12 +55,27 @@ pub fn for_each(
 /// As [`for_each`]; and [`Unsupported::TableSize`] where they would take more than 64 MiB of memory, which no table of
 /// names does.
 pub fn entries(reader: &BlockReader, object: &Object) -> Result<Vec<ZapEntry>, Error> {
+    entries_within(ENTRIES_BYTES_MAX, reader, object)
+}
+
+/// As [`entries`], within another limit of memory, in bytes.
+///
+/// # Errors
+/// As [`entries`].
+pub fn entries_within(
+    bytes_max: usize,
+    reader: &BlockReader,
+    object: &Object,
+) -> Result<Vec<ZapEntry>, Error> {
     let mut entries = Vec::new();
-    let mut room = ENTRIES_BYTES_MAX;
+    let mut room = bytes_max;
     for_each(reader, object, &mut |entry| {
         room = room
             .checked_sub(entry.memory_bytes())
-            .ok_or(Unsupported::TableSize(object.number))?;
+            .ok_or(Unsupported::TableSize {
+                object: object.number,
+                bytes_max,
+            })?;
         entries.push(entry);
         Ok(())
     })?;

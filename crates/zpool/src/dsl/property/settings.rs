@@ -17,6 +17,9 @@ use crate::zap::{self, ZapEntry, ZapValue};
 use crate::{Corrupt, Error};
 use std::collections::HashSet;
 
+/// How much memory what was set in one place may take, in bytes: it is kept for every directory that is listed.
+const BYTES_MAX: usize = 1 << 20;
+
 /// The value of a property as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -79,7 +82,7 @@ impl Settings {
     /// # Errors
     /// Where it cannot be read.
     pub fn read(reader: &BlockReader, table: &Object) -> Result<Self, Error> {
-        let entries = zap::entries_in_cursor_order(reader, table)?;
+        let entries = zap::entries_in_cursor_order_within(BYTES_MAX, reader, table)?;
         Self::sort_out(&entries).ok_or_else(|| {
             Corrupt::new(format!(
                 "table of properties {} has a value of no kind",
