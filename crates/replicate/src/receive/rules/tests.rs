@@ -1,0 +1,371 @@
+//! Each rule, broken.
+
+use zferry_zpool::spa::Feature;
+use zferry_zstream::flags::{BeginFlags, FeatureFlags, HeaderType, RecordFlags, VersionInfo};
+use zferry_zstream::record::{
+    Begin, CompressionType, Object, ObjectType, ObjsetType, Record, Spill, StreamName, Write, WriteByRef,
+    WriteEmbedded,
+};
+
+use super::begin::{BeginError, Parent, Target, check_stream, check_target};
+use super::record::{RecordFault, RecordRules};
+use crate::receive::Errno;
+
+fn begin(features: FeatureFlags) -> Begin {
+    Begin {
+        payload_length: 0,
+        version_info: VersionInfo::new(HeaderType::SUBSTREAM, features),
+        creation_time: 1,
+        objset_type: ObjsetType::ZFS,
+        flags: BeginFlags::FREERECORDS | BeginFlags::SPILL_BLOCK,
+        to_guid: 7,
+        from_guid: 0,
+        to_name: StreamName::new("tank/fs@a").unwrap(),
+    }
+}
+
+fn stream_errno(begin: &Begin, is_enabled: impl Fn(Feature) -> bool) -> i32 {
+    check_stream(begin, is_enabled).map_or_else(|error| error.errno().0, |()| 0)
+}
+
+#[test]
+fn begin_must_open_a_stream_of_something() {
+    let good = begin(FeatureFlags::SA_SPILL);
+    assert_eq!(stream_errno(&good, |_| false), 0);
+    let package = Begin {
+        version_info: VersionInfo::new(HeaderType::COMPOUND, FeatureFlags::empty()),
+        ..good.clone()
+    };
+    assert_eq!(stream_errno(&package, |_| true), 22);
+    let unknown = Begin {
+        objset_type: ObjsetType(6),
+        ..good.clone()
+    };
+    assert_eq!(stream_errno(&unknown, |_| true), 22);
+    let clone = Begin {
+        flags: BeginFlags::CLONE,
+        ..good
+    };
+    assert_eq!(stream_errno(&clone, |_| true), 22);
+}
+
+#[test]
+fn a_stream_needs_features_of_the_pool() {
+    for (flag, feature) in [
+        (FeatureFlags::LZ4, Feature::Lz4Compress),
+        (FeatureFlags::ZSTD, Feature::ZstdCompress),
+        (FeatureFlags::EMBED_DATA, Feature::EmbeddedData),
+        (FeatureFlags::LARGE_BLOCKS, Feature::LargeBlocks),
+        (FeatureFlags::LARGE_DNODE, Feature::LargeDnode),
+        (FeatureFlags::LARGE_MICROZAP, Feature::LargeMicrozap),
+        (FeatureFlags::REDACTED, Feature::RedactedDatasets),
+        (FeatureFlags::LONGNAME, Feature::LongName),
+        (FeatureFlags::RAW, Feature::Encryption),
+    ] {
+        assert_eq!(stream_errno(&begin(flag), |_| true), 0, "{flag:?}");
+        let refused = check_stream(&begin(flag), |enabled| enabled != feature);
+        assert_eq!(refused, Err(BeginError::FeatureDisabled(feature)), "{flag:?}");
+        assert_eq!(stream_errno(&begin(flag), |enabled| enabled != feature), 95);
+    }
+    assert_eq!(
+        stream_errno(&begin(FeatureFlags::from_bits_retain(1 << 40)), |_| true),
+        1037
+    );
+    assert_eq!(
+        stream_errno(&begin(FeatureFlags::RAW | FeatureFlags::EMBED_DATA), |_| true),
+        22
+    );
+    let unmarked = Begin {
+        flags: BeginFlags::FREERECORDS,
+        ..begin(FeatureFlags::RAW)
+    };
+    assert_eq!(stream_errno(&unmarked, |_| true), 1036);
+}
+
+#[test]
+fn a_new_dataset_needs_a_file_system_above_it() {
+    let full = begin(FeatureFlags::empty());
+    let check = |begin: &Begin, parent| check_target(begin, Target::Missing(parent));
+    let plain = Parent::FileSystem { is_encrypted: false };
+    let encrypted = Parent::FileSystem { is_encrypted: true };
+    assert_eq!(check(&full, plain), Ok(()));
+    assert_eq!(check(&full, Parent::Missing), Err(BeginError::ParentMissing));
+    assert_eq!(check(&full, Parent::Volume), Err(BeginError::ParentNoFileSystem));
+    assert_eq!(check(&full, encrypted), Err(BeginError::NoKey));
+    assert_eq!(check(&begin(FeatureFlags::RAW), encrypted), Ok(()));
+    let incremental = Begin { from_guid: 3, ..full };
+    assert_eq!(check(&incremental, plain), Err(BeginError::TargetMissing));
+    assert_eq!(BeginError::TargetMissing.errno(), Errno::ENOENT);
+    assert_eq!(BeginError::ParentNoFileSystem.errno().0, 1033);
+    assert_eq!(BeginError::NoKey.errno().0, 13);
+}
+
+#[test]
+fn an_existing_target_refuses_a_full_stream() {
+    let full = begin(FeatureFlags::empty());
+    let target = |is_busy, has_snapshot, has_children| Target::Existing {
+        is_busy,
+        has_snapshot,
+        has_children,
+    };
+    let errno =
+        |begin: &Begin, target| check_target(begin, target).map_or_else(|error| error.errno().0, |()| 0);
+    assert_eq!(errno(&full, target(false, false, false)), 17);
+    assert_eq!(errno(&full, target(true, true, true)), 16);
+    assert_eq!(errno(&full, target(false, true, true)), 17);
+    let volume = Begin {
+        objset_type: ObjsetType::ZVOL,
+        ..full.clone()
+    };
+    assert_eq!(errno(&volume, target(false, false, true)), 1033);
+    let incremental = Begin { from_guid: 3, ..full };
+    assert_eq!(errno(&incremental, target(false, false, true)), 0);
+}
+
+/// An object that any stream may hold.
+fn object() -> Object {
+    Object {
+        object: 3,
+        object_type: ObjectType(19),
+        bonus_type: ObjectType::SA,
+        bonus_length: 168,
+        block_size: 4096,
+        dnode_slots: 1,
+        ..Object::default()
+    }
+}
+
+fn raw_object() -> Object {
+    Object {
+        raw_bonus_length: 320,
+        indirect_block_shift: 17,
+        levels: 1,
+        block_pointers: 1,
+        ..object()
+    }
+}
+
+fn fault(features: FeatureFlags, record: impl Into<Checked>) -> Option<RecordFault> {
+    let Checked(record) = record.into();
+    RecordRules::of(&begin(features)).check(&record).err()
+}
+
+/// A record to be checked.
+struct Checked(Record);
+
+impl From<Object> for Checked {
+    fn from(object: Object) -> Self {
+        Self(Record::Object(object))
+    }
+}
+
+impl From<Write> for Checked {
+    fn from(write: Write) -> Self {
+        Self(Record::Write(write))
+    }
+}
+
+impl From<WriteEmbedded> for Checked {
+    fn from(write: WriteEmbedded) -> Self {
+        Self(Record::WriteEmbedded(write))
+    }
+}
+
+#[test]
+fn objects_have_bonus_buffers_of_a_type() {
+    let none = FeatureFlags::empty();
+    assert_eq!(fault(none, object()), None);
+    let typeless = Object {
+        bonus_type: ObjectType::NONE,
+        ..object()
+    };
+    assert!(matches!(fault(none, typeless), Some(RecordFault::Bonus { .. })));
+    let empty = Object {
+        bonus_type: ObjectType(17),
+        bonus_length: 0,
+        ..object()
+    };
+    assert!(matches!(fault(none, empty), Some(RecordFault::Bonus { .. })));
+    for bonus_type in [ObjectType::NONE, ObjectType::SA, ObjectType(0xc3)] {
+        let empty = Object {
+            bonus_type,
+            bonus_length: 0,
+            ..object()
+        };
+        assert_eq!(fault(none, empty), None, "{bonus_type:?}");
+    }
+}
+
+#[test]
+fn objects_keep_to_the_numbers_and_marks_there_are() {
+    let large = FeatureFlags::LARGE_DNODE;
+    let last = Object {
+        object: (1 << 48) - 1,
+        ..object()
+    };
+    assert_eq!(fault(large, last), None);
+    let past = Object {
+        dnode_slots: 2,
+        ..last
+    };
+    assert!(matches!(fault(large, past), Some(RecordFault::PastEnd { .. })));
+    let marked = Object {
+        flags: RecordFlags::OBJECT_SPILL,
+        ..object()
+    };
+    assert_eq!(fault(large, marked), None);
+    let unmarked_stream = Begin {
+        flags: BeginFlags::FREERECORDS,
+        ..begin(large)
+    };
+    let checked = RecordRules::of(&unmarked_stream).check(&Record::Object(marked));
+    assert_eq!(checked, Err(RecordFault::SpillMark));
+}
+
+#[test]
+fn raw_objects_have_a_shape_that_dnodes_have() {
+    let raw = FeatureFlags::RAW | FeatureFlags::LARGE_DNODE;
+    assert_eq!(fault(raw, raw_object()), None);
+    let indirect = Object {
+        indirect_block_shift: 11,
+        ..raw_object()
+    };
+    assert_eq!(fault(raw, indirect), Some(RecordFault::IndirectShift(11)));
+    let flat = Object {
+        levels: 0,
+        ..raw_object()
+    };
+    assert_eq!(fault(raw, flat), Some(RecordFault::Levels(0)));
+    let pointers = Object {
+        block_pointers: 2,
+        ..raw_object()
+    };
+    assert!(matches!(
+        fault(raw, pointers),
+        Some(RecordFault::Pointers { expected: 1, .. })
+    ));
+    let spilled = Object {
+        flags: RecordFlags::OBJECT_SPILL,
+        ..raw_object()
+    };
+    assert_eq!(
+        fault(raw, spilled),
+        Some(RecordFault::BonusArea {
+            length: 320,
+            room: 192
+        })
+    );
+    // A znode leaves no room for another pointer in one slot, but in two.
+    for (slots, pointers) in [(1, 1), (2, 3)] {
+        let znode = Object {
+            bonus_type: ObjectType(17),
+            bonus_length: 264,
+            raw_bonus_length: 264,
+            dnode_slots: slots,
+            block_pointers: pointers,
+            ..raw_object()
+        };
+        assert_eq!(fault(raw, znode), None, "{slots} slots");
+    }
+}
+
+fn write() -> Write {
+    Write {
+        object: 3,
+        object_type: ObjectType(19),
+        logical_size: 4096,
+        ..Write::default()
+    }
+}
+
+#[test]
+fn compression_must_be_announced() {
+    let compressed = |id| Write {
+        compression: CompressionType(id),
+        compressed_size: 1024,
+        ..write()
+    };
+    let compressed_only = FeatureFlags::COMPRESSED;
+    assert_eq!(fault(compressed_only, compressed(3)), None);
+    for (id, feature) in [(15, FeatureFlags::LZ4), (16, FeatureFlags::ZSTD)] {
+        assert_eq!(
+            fault(compressed_only, compressed(id)),
+            Some(RecordFault::Compression(id))
+        );
+        assert_eq!(fault(compressed_only | feature, compressed(id)), None);
+    }
+    assert!(matches!(
+        fault(FeatureFlags::empty(), compressed(3)),
+        Some(RecordFault::Invalid(_))
+    ));
+    assert_eq!(
+        fault(FeatureFlags::RAW, write()),
+        Some(RecordFault::Compression(0))
+    );
+    let spill = Spill {
+        object: 3,
+        length: 512,
+        compression: CompressionType::ZSTD,
+        compressed_size: 512,
+        ..Spill::default()
+    };
+    let checked = RecordRules::of(&begin(FeatureFlags::RAW)).check(&Record::Spill(spill));
+    assert_eq!(checked, Err(RecordFault::Compression(16)));
+}
+
+#[test]
+fn embedded_blocks_hold_what_they_say() {
+    let embedded = |compression, logical_size, physical_size| WriteEmbedded {
+        object: 3,
+        length: 512,
+        compression: CompressionType(compression),
+        logical_size,
+        physical_size,
+        ..WriteEmbedded::default()
+    };
+    let features = FeatureFlags::EMBED_DATA;
+    assert_eq!(fault(features, embedded(15, 512, 30)), None);
+    assert_eq!(fault(features, embedded(2, 30, 30)), None);
+    assert!(matches!(
+        fault(features, embedded(2, 512, 30)),
+        Some(RecordFault::Embedded { .. })
+    ));
+    assert!(matches!(
+        fault(features, embedded(15, 512, 0)),
+        Some(RecordFault::Embedded { .. })
+    ));
+}
+
+#[test]
+fn writes_go_forwards() {
+    let mut rules = RecordRules::of(&begin(FeatureFlags::DEDUP));
+    let at = |object, offset| {
+        Record::Write(Write {
+            object,
+            offset,
+            ..write()
+        })
+    };
+    for (object, offset) in [(3, 0), (3, 0), (3, 4096), (4, 0)] {
+        assert_eq!(rules.check(&at(object, offset)), Ok(()));
+    }
+    assert!(matches!(
+        rules.check(&at(3, 8192)),
+        Err(RecordFault::Backwards { .. })
+    ));
+    assert_eq!(rules.check(&at(4, 4096)), Ok(()));
+    assert!(matches!(
+        rules.check(&at(4, 0)),
+        Err(RecordFault::Backwards { .. })
+    ));
+    let reference = Record::WriteByRef(WriteByRef {
+        object: 4,
+        length: 4096,
+        ref_object: 3,
+        ..WriteByRef::default()
+    });
+    assert!(matches!(
+        rules.check(&reference),
+        Err(RecordFault::Backwards { .. })
+    ));
+}
