@@ -37,6 +37,29 @@ pub enum Error {
     /// No copy of a block could be read.
     #[error(transparent)]
     Unreadable(#[from] Box<Unreadable>),
+    /// Another process writes to the pool.
+    #[error("{0} is in use by another process")]
+    Busy(String),
+    /// There is not enough room.
+    #[error("out of space: {wanted} bytes wanted, {available} available")]
+    NoSpace {
+        /// How many bytes were asked for.
+        wanted: u64,
+        /// How many there are, in bytes.
+        available: u64,
+    },
+    /// What was to be made is there already.
+    #[error("{0} already exists")]
+    Exists(String),
+    /// A feature of the pool is needed that is not enabled.
+    #[error("the pool's feature {0} is not enabled")]
+    FeatureDisabled(crate::spa::Feature),
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The pool can be read, but not written: why.
+    #[error("the pool cannot be written: {0}")]
+    ReadOnly(String),
     /// What was named is not there.
     #[error("{0} does not exist")]
     Missing(String),
@@ -127,6 +150,9 @@ pub enum Unsupported {
     /// More damage is known than is kept in memory.
     #[error("the pool knows of more than {0} errors")]
     KnownErrors(usize),
+    /// A block was left out of the redacted stream that made its dataset.
+    #[error("the block was redacted")]
+    Redacted,
     /// A block is encrypted and no key is at hand.
     #[error("the block is encrypted, and the key is not loaded")]
     Encrypted,

@@ -11,13 +11,20 @@
 
 pub mod dmu;
 pub mod dsl;
+mod environment;
 mod error;
 mod pool;
 pub mod spa;
 mod units;
 pub mod vdev;
+mod writer;
 pub mod zap;
 
+pub use environment::{Environment, Host, Timestamp};
 pub use error::{Attempt, Corrupt, Error, Place, Unreadable, Unsupported};
 pub use pool::{OpenOptions, Pool};
 pub use units::{BlockId, ObjectNumber, Txg};
+pub use writer::{
+    BeginOptions, CreateOptions, DatasetId, ObjectInfo, ObjectSetWriter, PoolLayout, PoolWriter, Slot,
+    TopLayout,
+};

@@ -30,7 +30,7 @@ pub struct Pool {
     label: Label,
     config: NvList,
     uberblock: Uberblock,
-    reader: BlockReader,
+    reader: Arc<BlockReader>,
     meta: ObjectSet,
     directory: Object,
 }
@@ -59,6 +59,37 @@ impl Pool {
         };
         let uberblock = label.uberblocks.first().cloned().ok_or_else(no_uberblock)?;
         Self::open_at(disk, label, uberblock, options)
+    }
+
+    /// Opens the pool that lies on `disks`, at its newest uberblock.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_disks(disks: Vec<Arc<dyn Disk>>, options: &OpenOptions) -> Result<Self, Error> {
+        let found = u64::try_from(disks.len()).unwrap_or(u64::MAX);
+        match <[_; 1]>::try_from(disks) {
+            Ok([disk]) => Self::open(disk, options),
+            Err(_) => Err(Unsupported::MissingVdevs { wanted: 1, found }.into()),
+        }
+    }
+
+    /// A pool that has nothing yet, to be made.
+    pub(crate) fn unborn(
+        reader: Arc<BlockReader>,
+        config: NvList,
+        label: Label,
+        uberblock: Uberblock,
+    ) -> Self {
+        let meta = ObjectSet::empty();
+        let directory = meta.meta_dnode.clone();
+        Self {
+            label,
+            config,
+            uberblock,
+            reader,
+            meta,
+            directory,
+        }
     }
 
     fn open_at(
@@ -90,7 +121,7 @@ impl Pool {
             label,
             config,
             uberblock,
-            reader,
+            reader: Arc::new(reader),
             meta,
             directory,
         })
@@ -157,8 +188,27 @@ impl Pool {
 
     /// What reads the pool's blocks.
     #[must_use]
-    pub const fn reader(&self) -> &BlockReader {
+    pub fn reader(&self) -> &BlockReader {
         &self.reader
+    }
+
+    /// The same, for whoever outlives this view of the pool.
+    pub(crate) fn shared_reader(&self) -> Arc<BlockReader> {
+        Arc::clone(&self.reader)
+    }
+
+    /// The same pool as a later uberblock has it.
+    pub(crate) fn at(&self, uberblock: Uberblock, config: NvList) -> Result<Self, Error> {
+        let meta = ObjectSet::read(&self.reader, &uberblock.root)?;
+        let directory = meta.object(&self.reader, ObjectNumber(1))?;
+        Ok(Self {
+            label: self.label.clone(),
+            config,
+            uberblock,
+            reader: self.shared_reader(),
+            meta,
+            directory,
+        })
     }
 
     /// The meta object set: the pool's own metadata.

@@ -25,7 +25,7 @@
 use super::ObjectType;
 use crate::spa::BlockPointer;
 use crate::{BlockId, Corrupt};
-use zferry_wire::{Endian, Reader, u64_from_usize};
+use zferry_wire::{Endian, Reader, Writer, u64_from_usize};
 
 /// A dnode's slot, in bytes.
 pub const SLOT_BYTES: usize = 512;
@@ -110,6 +110,28 @@ impl Dnode {
             .is_none_or(|&object_type| object_type == ObjectType::NONE.0)
     }
 
+    /// A slot that holds no object.
+    pub(crate) const fn unallocated() -> Self {
+        Self {
+            object_type: ObjectType::NONE,
+            indirect_shift: 0,
+            levels: 0,
+            bonus_type: ObjectType::NONE,
+            checksum: 0,
+            compression: 0,
+            flags: DnodeFlags::empty(),
+            data_sectors: 0,
+            bonus_len: 0,
+            extra_slots: 0,
+            max_block: BlockId(0),
+            used: 0,
+            pointers: Vec::new(),
+            bonus: Vec::new(),
+            spill: None,
+            endian: Endian::Little,
+        }
+    }
+
     /// Decodes a dnode from the head of `bytes`, which may hold others behind it.
     ///
     /// # Errors
@@ -168,6 +190,54 @@ impl Dnode {
         };
         decoded.check()?;
         Ok(decoded)
+    }
+
+    /// The dnode as it is written, little-endian, with all its slots. Space is counted in bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let total = usize::from(self.extra_slots)
+            .saturating_add(1)
+            .saturating_mul(SLOT_BYTES);
+        let mut flags = self.flags | DnodeFlags::USED_BYTES;
+        flags.set(DnodeFlags::SPILL_POINTER, self.spill.is_some());
+        let mut writer = Writer::with_capacity(total, Endian::Little);
+        writer
+            .u8(self.object_type.0)
+            .u8(self.indirect_shift)
+            .u8(self.levels)
+            .u8(u8::try_from(self.pointers.len()).unwrap_or(u8::MAX))
+            .u8(self.bonus_type.0)
+            .u8(self.checksum)
+            .u8(self.compression)
+            .u8(flags.bits())
+            .u16(self.data_sectors)
+            .u16(self.bonus_len)
+            .u8(self.extra_slots)
+            .zeros(3)
+            .u64(self.max_block.0)
+            .u64(self.used)
+            .zeros(POINTERS_OFFSET.saturating_sub(32));
+        for pointer in &self.pointers {
+            writer.bytes(&pointer.to_bytes());
+        }
+        writer.bytes(&self.bonus);
+        let mut bytes = writer.into_bytes();
+        let spill_at = total.saturating_sub(BlockPointer::BYTES);
+        bytes.resize(if self.spill.is_some() { spill_at } else { total }, 0);
+        if let Some(spill) = &self.spill {
+            bytes.extend_from_slice(&spill.to_bytes());
+        }
+        bytes
+    }
+
+    /// How many bytes a bonus buffer can have in a dnode of so many slots with so many block pointers.
+    #[must_use]
+    pub fn bonus_room(slots: u8, pointers: usize, has_spill: bool) -> usize {
+        let total = usize::from(slots).saturating_mul(SLOT_BYTES);
+        let taken = pointers
+            .saturating_add(usize::from(has_spill))
+            .saturating_mul(BlockPointer::BYTES);
+        total.saturating_sub(POINTERS_OFFSET).saturating_sub(taken)
     }
 
     fn check(&self) -> Result<(), Corrupt> {

@@ -3,9 +3,12 @@
 mod allowance;
 mod byte_order;
 mod dnode;
+mod ledger;
 mod object;
 mod object_set;
 mod object_type;
+mod open_object;
+mod open_set;
 mod traverse;
 
 pub(crate) use allowance::Allowance;
@@ -14,4 +17,9 @@ pub use dnode::{Dnode, DnodeFlags, SLOT_BYTES};
 pub use object::Object;
 pub use object_set::{ObjectSet, ObjectSetType};
 pub use object_type::ObjectType;
+pub use open_set::ObjectSpec;
 pub use traverse::{ReadAhead, Stop, Traversal, Visit};
+
+pub(crate) use ledger::{Ledger, sizes};
+pub(crate) use open_object::{Context, OpenObject, Policies, encode_pointers};
+pub(crate) use open_set::{OpenSet, SlotState, metadata_policy, objects_in};

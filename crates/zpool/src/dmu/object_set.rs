@@ -63,6 +63,21 @@ impl ObjectSet {
         Ok(set)
     }
 
+    /// An object set without objects.
+    pub(crate) fn empty() -> Self {
+        Self {
+            set_type: ObjectSetType::NONE,
+            flags: 0,
+            meta_dnode: Object {
+                number: ObjectNumber(0),
+                dnode: Dnode::unallocated(),
+            },
+            portable_mac: [0; 32],
+            is_encrypted: false,
+            has_intent_log: false,
+        }
+    }
+
     fn decode(block: &Block) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(&block.bytes, block.endian);
         let meta_dnode = Dnode::decode(reader.take(SLOT_BYTES)?, block.endian)?;

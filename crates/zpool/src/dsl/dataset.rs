@@ -145,6 +145,40 @@ impl DatasetPhys {
         })
     }
 
+    /// The size of the bonus buffer, in bytes.
+    pub(crate) const BYTES: usize = 320;
+
+    /// The bonus buffer. What the format keeps free is zero.
+    #[must_use]
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let number = |number: Option<ObjectNumber>| number.map_or(0, |number| number.0);
+        let fields = [
+            self.dir.0,
+            number(self.prev_snapshot),
+            self.prev_snapshot_txg.0,
+            number(self.next_snapshot),
+            number(self.snapshots),
+            self.num_children,
+            self.creation_time,
+            self.creation_txg.0,
+            number(self.deadlist),
+            self.referenced,
+            self.compressed,
+            self.uncompressed,
+            self.unique,
+            self.fsid_guid,
+            self.guid,
+            self.flags.bits(),
+        ];
+        let mut bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
+        bytes.extend_from_slice(&self.root.to_bytes());
+        for table in [self.next_clones, self.properties, self.holds] {
+            bytes.extend_from_slice(&number(table).to_le_bytes());
+        }
+        bytes.resize(Self::BYTES, 0);
+        bytes
+    }
+
     /// Whether it is a snapshot.
     #[must_use]
     pub const fn is_snapshot(&self) -> bool {

@@ -75,6 +75,8 @@ pub struct DirPhys {
     pub reserved: u64,
     /// The table of properties.
     pub properties: Option<ObjectNumber>,
+    /// The table of who may do what.
+    pub delegations: Option<ObjectNumber>,
     /// Flags.
     pub flags: DirFlags,
     /// By what its space is used.
@@ -98,7 +100,7 @@ impl DirPhys {
             quota,
             reserved,
             properties,
-            _deleg,
+            delegations,
             flags,
         ] = reader.u64s()?;
         let [
@@ -121,6 +123,7 @@ impl DirPhys {
             quota,
             reserved,
             properties: object_number(properties),
+            delegations: object_number(delegations),
             flags: DirFlags::from_bits_retain(flags),
             used_by: UsedBreakdown {
                 head: head_used,
@@ -131,6 +134,42 @@ impl DirPhys {
             },
             clones: object_number(clones),
         })
+    }
+}
+
+impl DirPhys {
+    /// The size of the bonus buffer, in bytes.
+    pub(crate) const BYTES: usize = 256;
+
+    /// The bonus buffer. What the format keeps free is zero.
+    #[must_use]
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let number = |number: Option<ObjectNumber>| number.map_or(0, |number| number.0);
+        let used = &self.used_by;
+        let fields = [
+            self.creation_time,
+            number(self.head),
+            number(self.parent),
+            number(self.origin),
+            number(self.children),
+            self.used,
+            self.compressed,
+            self.uncompressed,
+            self.quota,
+            self.reserved,
+            number(self.properties),
+            number(self.delegations),
+            self.flags.bits(),
+            used.head,
+            used.snapshots,
+            used.children,
+            used.child_reservations,
+            used.ref_reservation,
+            number(self.clones),
+        ];
+        let mut bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
+        bytes.resize(Self::BYTES, 0);
+        bytes
     }
 }
 

@@ -42,7 +42,7 @@ pub struct BlockPointer {
 }
 
 /// A data virtual address: one copy of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Dva {
     /// The top-level vdev.
     pub vdev: u32,
@@ -52,6 +52,17 @@ pub struct Dva {
     pub allocated: u64,
     /// Whether a gang header lies there instead of the block.
     pub gang: bool,
+}
+
+impl Dva {
+    /// The two words of an address, as a pointer holds them.
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 2] {
+        let vdev = zferry_wire::u64_from_usize(zferry_wire::usize_from_u32(self.vdev));
+        let first = (self.allocated >> SECTOR_SHIFT) | (vdev << 32);
+        let gang = if self.gang { 1 << 63 } else { 0 };
+        [first, (self.offset >> SECTOR_SHIFT) | gang]
+    }
 }
 
 /// What an embedded pointer carries.
@@ -104,6 +115,33 @@ impl BlockPointer {
         for (word, chunk) in words.iter_mut().zip(chunks) {
             *word = endian.u64(*chunk);
         }
+        Self { words }
+    }
+
+    /// A pointer of these words.
+    #[must_use]
+    pub const fn from_words(words: [u64; 16]) -> Self {
+        Self { words }
+    }
+
+    /// The pointer as it is written, little-endian.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (chunks, _) = bytes.as_chunks_mut::<8>();
+        for (chunk, word) in chunks.iter_mut().zip(self.words) {
+            *chunk = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// A hole that was punched: it remembers what it was and when it came to be.
+    #[must_use]
+    pub fn punched(object_type: ObjectType, level: u8, logical_size: u64, birth: Txg) -> Self {
+        let mut words = [0; 16];
+        let sectors = (logical_size >> SECTOR_SHIFT).saturating_sub(1) & 0xffff;
+        words[6] = sectors | (u64::from(object_type.0) << 48) | (u64::from(level & 0x1f) << 56);
+        words[10] = birth.0;
         Self { words }
     }
 
@@ -287,6 +325,31 @@ impl BlockPointer {
                 allocated: bits(first, 0, 24) << SECTOR_SHIFT,
                 gang: bits(second, 63, 1) == 1,
             })
+    }
+
+    /// Space that the block takes with all its copies, in bytes.
+    pub fn allocated(&self) -> u64 {
+        self.dvas().map(|dva| dva.allocated).fold(0, u64::saturating_add)
+    }
+
+    /// The size as it counts before compression: blocks of metadata count as they are stored, in bytes.
+    #[must_use]
+    pub fn uncompressed_size(&self) -> u64 {
+        if self.level() > 0 || self.object_type().is_metadata() {
+            self.counted_physical_size()
+        } else {
+            self.logical_size()
+        }
+    }
+
+    /// The stored size as it counts: nothing for a block that lies in its pointer, in bytes.
+    #[must_use]
+    pub const fn counted_physical_size(&self) -> u64 {
+        if self.is_embedded() {
+            0
+        } else {
+            self.physical_size()
+        }
     }
 
     /// The salt of an encrypted block.

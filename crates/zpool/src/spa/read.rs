@@ -65,6 +65,11 @@ impl BlockReader {
         self.summer = summer;
     }
 
+    /// What sums blocks, with the pool's salt.
+    pub(crate) const fn summer(&self) -> &Summer {
+        &self.summer
+    }
+
     /// The vdevs.
     #[must_use]
     pub fn vdevs(&self) -> &VdevTree {

@@ -197,7 +197,7 @@ impl Pool {
     }
 
     /// The objects of a vdev's space maps, by metaslab; 0 where nothing was ever allocated.
-    fn space_maps(&self, vdev: &TopVdevSpace) -> Result<Vec<u64>, Error> {
+    pub(crate) fn space_maps(&self, vdev: &TopVdevSpace) -> Result<Vec<u64>, Error> {
         let Some(array) = vdev.metaslab_array else {
             return Ok(Vec::new());
         };

@@ -17,13 +17,13 @@ use zferry_wire::u64_from_usize;
 /// The size of one label, in bytes.
 const LABEL_BYTES: u64 = 256 << 10;
 /// Where the configuration lies in a label, and its size, in bytes.
-const CONFIG_OFFSET: u64 = 16 << 10;
-const CONFIG_BYTES: usize = 112 << 10;
+pub(super) const CONFIG_OFFSET: u64 = 16 << 10;
+pub(super) const CONFIG_BYTES: usize = 112 << 10;
 /// Where the uberblock ring lies in a label, and its size, in bytes.
-const RING_OFFSET: u64 = 128 << 10;
-const RING_BYTES: usize = 128 << 10;
+pub(super) const RING_OFFSET: u64 = 128 << 10;
+pub(super) const RING_BYTES: usize = 128 << 10;
 /// Where the data of a leaf vdev begins: offset 0 of a block pointer, in bytes from the start of the device.
-pub(super) const DATA_OFFSET: u64 = 4 << 20;
+pub(crate) const DATA_OFFSET: u64 = 4 << 20;
 
 /// What the label says the pool's fate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Label {
 }
 
 /// Where the four labels of a device of `size` bytes begin. The size counts in whole labels.
-fn label_offsets(size: u64) -> Option<[u64; 4]> {
+pub(super) fn label_offsets(size: u64) -> Option<[u64; 4]> {
     let end = size.checked_sub(size % LABEL_BYTES)?;
     let third = end.checked_sub(LABEL_BYTES.checked_mul(2)?)?;
     let fourth = end.checked_sub(LABEL_BYTES)?;
@@ -122,6 +122,11 @@ pub fn read_labels(disk: &dyn Disk) -> Result<Label, Error> {
 const SLOT_SHIFT_MIN: u32 = 10;
 const SLOT_SHIFT_MAX: u32 = 13;
 
+/// The size of an uberblock's slot on a vdev with sectors of 2^`ashift` bytes.
+pub(super) fn slot_bytes(ashift: u32) -> usize {
+    1_usize << ashift.clamp(SLOT_SHIFT_MIN, SLOT_SHIFT_MAX)
+}
+
 /// The sector size that the label's vdev tree names, as a power of two.
 fn ashift(config: &NvList) -> u32 {
     let ashift = config
@@ -145,7 +150,7 @@ fn read_config(disk: &dyn Disk, label: u64) -> Result<NvList, Error> {
 }
 
 fn read_ring(disk: &dyn Disk, label: u64, ashift: u32, found: &mut Vec<Uberblock>) -> Result<(), Error> {
-    let slot_bytes = 1_usize << ashift.clamp(SLOT_SHIFT_MIN, SLOT_SHIFT_MAX);
+    let slot_bytes = slot_bytes(ashift);
     let start = label.saturating_add(RING_OFFSET);
     let mut ring = vec![0; RING_BYTES];
     disk.read_at(&mut ring, start)
@@ -169,7 +174,7 @@ fn is_sealed(block: &[u8], offset: u64) -> bool {
 }
 
 /// The bytes of a device that hold data, in bytes from [`DATA_OFFSET`] on.
-pub(super) fn data_bytes(size: u64) -> u64 {
+pub(crate) fn data_bytes(size: u64) -> u64 {
     let end = size.saturating_sub(size % LABEL_BYTES);
     end.saturating_sub(LABEL_BYTES.saturating_mul(2))
         .saturating_sub(DATA_OFFSET)

@@ -61,6 +61,17 @@ impl VdevTree {
         })
     }
 
+    /// The tree of a pool whose disks are open for writing.
+    pub(crate) fn for_writer(config: &NvList, vdevs: &super::WriteTree) -> Result<Self, Error> {
+        let mut leaves = vdevs.leaves().map(|(_, leaf)| leaf);
+        let (Some(leaf), None) = (leaves.next(), leaves.next()) else {
+            return Err(Unsupported::MissingVdevs { wanted: 2, found: 1 }.into());
+        };
+        let disk: Arc<dyn Disk> = Arc::<dyn super::WritableDisk>::clone(&leaf.disk);
+        let tree = config.list("vdev_tree").cloned().unwrap_or_default();
+        Self::single(&tree, disk)
+    }
+
     /// Reads a range of a top-level vdev, in every way that the layout knows, until `accept` says that the bytes are
     /// the right ones.
     ///

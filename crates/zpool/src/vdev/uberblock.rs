@@ -16,7 +16,7 @@
 
 use crate::Txg;
 use crate::spa::BlockPointer;
-use zferry_wire::{Endian, Reader, ShortRead};
+use zferry_wire::{Endian, Reader, ShortRead, Writer};
 
 /// The root of a pool as one transaction group left it.
 #[derive(Clone, Debug)]
@@ -73,6 +73,27 @@ impl Uberblock {
             checkpoint_txg: Txg(checkpoint_txg),
             endian,
         }))
+    }
+
+    /// The uberblock as it is written, little-endian, without the rest of its slot.
+    #[must_use]
+    pub(super) fn encode(&self) -> Vec<u8> {
+        /// Says that the fields behind it count; a delay of zero, that nobody has to be waited for.
+        const MMP_MAGIC: u64 = 0xa11c_ea11;
+        let mut writer = Writer::new(Endian::Little);
+        writer
+            .u64(Self::MAGIC)
+            .u64(self.version)
+            .u64(self.txg.0)
+            .u64(self.guid_sum)
+            .u64(self.timestamp)
+            .bytes(&self.root.to_bytes())
+            .u64(self.version)
+            .u64(MMP_MAGIC)
+            .zeros(16)
+            .u64(self.checkpoint_txg.0)
+            .u64(0);
+        writer.into_bytes()
     }
 
     /// Which of two is the newer state of the pool: first the transaction group decides, then the clock.

@@ -52,6 +52,46 @@ impl ZapValue {
         }
     }
 
+    /// Numbers of 64 bits.
+    #[must_use]
+    pub fn numbers(values: &[u64]) -> Self {
+        Self {
+            width: 8,
+            bytes: values.iter().flat_map(|value| value.to_be_bytes()).collect(),
+        }
+    }
+
+    /// Numbers of 16 bits.
+    #[must_use]
+    pub fn short_numbers(values: &[u16]) -> Self {
+        Self {
+            width: 2,
+            bytes: values.iter().flat_map(|value| value.to_be_bytes()).collect(),
+        }
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn bytes(bytes: &[u8]) -> Self {
+        Self {
+            width: 1,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    /// A string, with the zero that ends it.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.push(0);
+        Self { width: 1, bytes }
+    }
+
+    /// The bytes as they stand in a leaf.
+    pub(super) fn big_endian(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The width of its integers, in bytes.
     #[must_use]
     pub const fn width(&self) -> u8 {

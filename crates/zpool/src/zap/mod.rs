@@ -9,6 +9,10 @@ mod fat;
 mod hash;
 mod leaf;
 mod micro;
+pub(crate) mod write;
+mod write_fat;
+mod write_leaf;
+mod write_micro;
 
 pub use cursor::{entries_in_cursor_order, entries_in_cursor_order_within};
 pub use entry::{ZapEntry, ZapValue};

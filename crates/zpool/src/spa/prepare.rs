@@ -1,0 +1,377 @@
+//! What becomes of a block before it gets its place: compressed, put into its pointer, or found to be a hole; and summed.
+//!
+//! Nothing here knows where the block will lie, so worker threads can do it for many blocks at once.
+
+use super::{BlockPointer, Dva, EmbeddedType};
+use crate::dmu::ObjectType;
+use crate::{Error, Txg};
+use zferry_blocks::checksum::{Checksum, ChecksumAlgorithm, Summer};
+use zferry_blocks::compress::{Compression, CompressionLevel, compress};
+use zferry_blocks::is_zero;
+use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
+
+/// How blocks of a kind are stored.
+#[derive(Clone, Debug)]
+pub struct BlockPolicy {
+    /// How content is compressed.
+    pub compression: Compression,
+    /// How hard zstd tries.
+    pub level: CompressionLevel,
+    /// How the stored bytes are summed.
+    pub checksum: ChecksumAlgorithm,
+    /// Whether what gets small enough may lie in its pointer.
+    pub embeds: bool,
+    /// The smallest unit in which space is given, in bytes.
+    pub allocation_unit: u64,
+    /// How many copies are stored: 1–3.
+    pub copies: usize,
+    pub(crate) summer: Summer,
+}
+
+/// What an encrypted block's pointer holds beside its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CryptParameters {
+    /// What the block's key is made with.
+    pub salt: [u8; 8],
+    /// The initialisation vector.
+    pub iv: [u8; 12],
+    /// The message authentication code.
+    pub mac: [u8; 16],
+}
+
+/// A block that only lacks its place.
+#[derive(Clone, Debug)]
+pub struct PreparedBlock {
+    pub(crate) object_type: ObjectType,
+    pub(crate) level: u8,
+    pub(crate) logical_size: u64,
+    pub(crate) form: Form,
+    pub(crate) copies: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    /// All zeros.
+    Hole,
+    /// Small enough for its pointer, as compressed.
+    Embedded {
+        compression: u8,
+        kind: EmbeddedType,
+        payload: Vec<u8>,
+    },
+    /// Stored, with all that the pointer will say of it.
+    Stored {
+        compression: u8,
+        checksum: ChecksumAlgorithm,
+        sum: Checksum,
+        bytes: Vec<u8>,
+        endian: Endian,
+        crypt: Option<CryptParameters>,
+    },
+}
+
+impl PreparedBlock {
+    /// The size of the block's content, in bytes.
+    #[must_use]
+    pub const fn logical_size(&self) -> u64 {
+        self.logical_size
+    }
+
+    /// How many bytes a copy of it takes on disk; 0 for what needs no place.
+    #[must_use]
+    pub fn physical_size(&self) -> u64 {
+        match &self.form {
+            Form::Stored { bytes, .. } => u64_from_usize(bytes.len()),
+            _ => 0,
+        }
+    }
+
+    /// The bytes as they are stored; none for what needs no place.
+    pub(crate) fn stored_bytes(&self) -> &[u8] {
+        match &self.form {
+            Form::Stored { bytes, .. } => bytes,
+            _ => &[],
+        }
+    }
+
+    /// Whether it is all zeros.
+    #[must_use]
+    pub const fn is_hole(&self) -> bool {
+        matches!(self.form, Form::Hole)
+    }
+
+    /// How many copies of it are stored, at most three.
+    #[must_use]
+    pub const fn with_copies(mut self, copies: usize) -> Self {
+        self.copies = copies;
+        self
+    }
+
+    /// The pointer to the block that lies at `dvas`.
+    pub(crate) fn pointer(&self, dvas: &[Dva], birth: Txg, fill: u64) -> BlockPointer {
+        match &self.form {
+            Form::Hole => BlockPointer::default(),
+            Form::Embedded {
+                compression,
+                kind,
+                payload,
+            } => {
+                let mut words = embed(payload);
+                words[6] = self.logical_size.saturating_sub(1) & 0x1ff_ffff
+                    | (u64_from_usize(payload.len()).saturating_sub(1) & 0x7f) << 25
+                    | u64::from(*compression) << 32
+                    | 1 << 39
+                    | u64::from(kind.0) << 40
+                    | u64::from(self.object_type.0) << 48
+                    | 1 << 63;
+                words[10] = birth.0;
+                BlockPointer::from_words(words)
+            }
+            Form::Stored {
+                compression,
+                checksum,
+                sum,
+                bytes,
+                endian,
+                crypt,
+            } => {
+                let mut words = [0; 16];
+                for (pair, dva) in words.as_chunks_mut::<2>().0.iter_mut().zip(dvas.iter().take(3)) {
+                    *pair = dva.to_words();
+                }
+                let sectors = |bytes: u64| (bytes >> 9).saturating_sub(1) & 0xffff;
+                words[6] = sectors(self.logical_size)
+                    | sectors(u64_from_usize(bytes.len())) << 16
+                    | u64::from(*compression) << 32
+                    | u64::from(checksum.id()) << 40
+                    | u64::from(self.object_type.0) << 48
+                    | u64::from(self.level & 0x1f) << 56
+                    | u64::from(*endian == Endian::Little) << 63;
+                words[10] = birth.0;
+                words[11] = fill;
+                words[12..].copy_from_slice(&sum.0);
+                if let Some(crypt) = crypt {
+                    self.add_crypt(&mut words, crypt, *sum, *checksum);
+                }
+                BlockPointer::from_words(words)
+            }
+        }
+    }
+
+    /// Puts the parameters of encryption into a pointer: in place of the third address, of half of the fill, and of half
+    /// of the checksum. A block that is authenticated only has its code there, and nothing else.
+    fn add_crypt(
+        &self,
+        words: &mut [u64; 16],
+        crypt: &CryptParameters,
+        sum: Checksum,
+        checksum: ChecksumAlgorithm,
+    ) {
+        let [first, second] = sum.truncated(checksum);
+        let (mac, _) = crypt.mac.as_chunks::<8>();
+        let (iv, iv_end) = crypt.iv.as_chunks::<8>();
+        words[6] |= 1 << 61;
+        words[12] = first;
+        words[13] = second;
+        for (word, bytes) in words[14..].iter_mut().zip(mac) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        if self.level == 0 && self.object_type.is_encrypted() {
+            words[4] = u64::from_le_bytes(crypt.salt);
+            words[5] = iv.first().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            let high = iv_end
+                .first_chunk::<4>()
+                .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            words[11] = words[11] & 0xffff_ffff | u64::from(high) << 32;
+        }
+    }
+}
+
+/// The words of an embedded pointer: the payload, least significant byte first, passing over words 6 and 10.
+fn embed(payload: &[u8]) -> [u64; 16] {
+    let mut words = [0; 16];
+    let places = [0_usize, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 14, 15];
+    for (place, chunk) in places.iter().zip(payload.chunks(8)) {
+        let mut bytes = [0; 8];
+        for (byte, source) in bytes.iter_mut().zip(chunk) {
+            *byte = *source;
+        }
+        if let Some(word) = words.get_mut(*place) {
+            *word = u64::from_le_bytes(bytes);
+        }
+    }
+    words
+}
+
+impl BlockPolicy {
+    /// Makes a block of data ready from its content, whose length is the block's logical size.
+    ///
+    /// # Errors
+    /// Where it cannot be summed.
+    pub fn prepare(&self, object_type: ObjectType, content: Vec<u8>) -> Result<PreparedBlock, Error> {
+        self.prepare_at(object_type, 0, content)
+    }
+
+    /// Makes a block of any level ready.
+    pub(crate) fn prepare_at(
+        &self,
+        object_type: ObjectType,
+        level: u8,
+        content: Vec<u8>,
+    ) -> Result<PreparedBlock, Error> {
+        let logical_size = u64_from_usize(content.len());
+        if self.compression == Compression::Off {
+            return self.store(object_type, level, logical_size, Compression::Off, content, None);
+        }
+        if is_zero(&content) {
+            return Ok(self.block(object_type, level, logical_size, Form::Hole));
+        }
+        let unit = usize_from_u64(self.allocation_unit);
+        let mut compressed = vec![0; self.compression.limit(content.len(), unit)];
+        let Some(len) = compress(self.compression, self.level, &content, &mut compressed) else {
+            return self.store(object_type, level, logical_size, Compression::Off, content, None);
+        };
+        compressed.truncate(len);
+        let may_embed = self.embeds && level == 0 && !object_type.has_fill();
+        if may_embed && len <= BlockPointer::EMBEDDED_BYTES_MAX {
+            return Ok(self.block(
+                object_type,
+                level,
+                logical_size,
+                Form::Embedded {
+                    compression: self.compression.id(),
+                    kind: EmbeddedType::DATA,
+                    payload: compressed,
+                },
+            ));
+        }
+        compressed.resize(len.next_multiple_of(unit.max(512)), 0);
+        if compressed.len() >= content.len() {
+            return self.store(object_type, level, logical_size, Compression::Off, content, None);
+        }
+        self.store(
+            object_type,
+            level,
+            logical_size,
+            self.compression,
+            compressed,
+            None,
+        )
+    }
+
+    /// Makes a block ready whose bytes are compressed already, and stay as they are.
+    ///
+    /// # Errors
+    /// Where it cannot be summed.
+    pub fn prepare_compressed(
+        &self,
+        object_type: ObjectType,
+        logical_size: u64,
+        compression: Compression,
+        mut payload: Vec<u8>,
+    ) -> Result<PreparedBlock, Error> {
+        let unit = usize_from_u64(self.allocation_unit.max(512));
+        let rounded = payload
+            .len()
+            .next_multiple_of(unit)
+            .min(usize_from_u64(logical_size));
+        if rounded > payload.len() {
+            payload.resize(rounded, 0);
+        }
+        self.store(object_type, 0, logical_size, compression, payload, None)
+    }
+
+    /// Makes a block ready that will lie in its pointer, as a stream carries it.
+    #[must_use]
+    pub fn prepare_embedded(
+        &self,
+        object_type: ObjectType,
+        logical_size: u64,
+        compression: u8,
+        kind: EmbeddedType,
+        payload: &[u8],
+    ) -> PreparedBlock {
+        self.block(
+            object_type,
+            0,
+            logical_size,
+            Form::Embedded {
+                compression,
+                kind,
+                payload: payload
+                    .iter()
+                    .copied()
+                    .take(BlockPointer::EMBEDDED_BYTES_MAX)
+                    .collect(),
+            },
+        )
+    }
+
+    /// Makes a block ready as a raw stream carries it: encrypted or authenticated, in the byte order of its writer.
+    ///
+    /// # Errors
+    /// Where it cannot be summed.
+    pub fn prepare_raw(
+        &self,
+        object_type: ObjectType,
+        logical_size: u64,
+        compression: Compression,
+        endian: Endian,
+        payload: Vec<u8>,
+        crypt: CryptParameters,
+    ) -> Result<PreparedBlock, Error> {
+        let mut block = self.store(object_type, 0, logical_size, compression, payload, Some(crypt))?;
+        if let Form::Stored {
+            endian: stored,
+            sum,
+            checksum,
+            bytes,
+            ..
+        } = &mut block.form
+        {
+            *stored = endian;
+            *sum = self.sum(*checksum, bytes, endian)?;
+        }
+        Ok(block)
+    }
+
+    fn block(&self, object_type: ObjectType, level: u8, logical_size: u64, form: Form) -> PreparedBlock {
+        PreparedBlock {
+            object_type,
+            level,
+            logical_size,
+            form,
+            copies: self.copies,
+        }
+    }
+
+    fn sum(&self, checksum: ChecksumAlgorithm, bytes: &[u8], endian: Endian) -> Result<Checksum, Error> {
+        let sum = self.summer.sum(checksum, bytes, endian);
+        sum.map_err(|error| Error::Invalid(error.to_string()))
+    }
+
+    pub(crate) fn store(
+        &self,
+        object_type: ObjectType,
+        level: u8,
+        logical_size: u64,
+        compression: Compression,
+        bytes: Vec<u8>,
+        crypt: Option<CryptParameters>,
+    ) -> Result<PreparedBlock, Error> {
+        let sum = self.sum(self.checksum, &bytes, Endian::Little)?;
+        Ok(self.block(
+            object_type,
+            level,
+            logical_size,
+            Form::Stored {
+                compression: compression.id(),
+                checksum: self.checksum,
+                sum,
+                bytes,
+                endian: Endian::Little,
+                crypt,
+            },
+        ))
+    }
+}

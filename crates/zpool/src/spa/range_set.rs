@@ -1,0 +1,210 @@
+//! A set of ranges of bytes, none touching another: what is free of a metaslab.
+
+use std::collections::BTreeMap;
+
+/// How many sizes a space map's histogram tells apart.
+pub(super) const HISTOGRAM: usize = 32;
+
+/// Ranges that neither overlap nor touch, by where they begin.
+#[derive(Clone, Debug)]
+pub(super) struct RangeSet {
+    /// Where each ends.
+    ranges: BTreeMap<u64, u64>,
+    bytes: u64,
+    /// How many ranges there are by the power of two of their size.
+    by_size: [u64; 64],
+}
+
+impl Default for RangeSet {
+    fn default() -> Self {
+        Self {
+            ranges: BTreeMap::new(),
+            bytes: 0,
+            by_size: [0; 64],
+        }
+    }
+}
+
+/// The power of two below a size.
+fn size_class(len: u64) -> usize {
+    usize::try_from(len.checked_ilog2().unwrap_or(0)).unwrap_or(0)
+}
+
+impl RangeSet {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.ranges.iter().map(|(start, end)| (*start, *end))
+    }
+
+    fn put(&mut self, start: u64, end: u64) {
+        self.ranges.insert(start, end);
+        let len = end.saturating_sub(start);
+        self.bytes = self.bytes.saturating_add(len);
+        if let Some(count) = self.by_size.get_mut(size_class(len)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn take(&mut self, start: u64) -> Option<u64> {
+        let end = self.ranges.remove(&start)?;
+        let len = end.saturating_sub(start);
+        self.bytes = self.bytes.saturating_sub(len);
+        if let Some(count) = self.by_size.get_mut(size_class(len)) {
+            *count = count.saturating_sub(1);
+        }
+        Some(end)
+    }
+
+    /// Adds a range. Returns false, and adds nothing, where a part of it is there already.
+    pub(super) fn insert(&mut self, start: u64, end: u64) -> bool {
+        if start >= end {
+            return start == end;
+        }
+        let (mut from, mut to) = (start, end);
+        if let Some((&before, &before_end)) = self.ranges.range(..=start).next_back() {
+            if before_end > start {
+                return false;
+            }
+            if before_end == start {
+                from = before;
+            }
+        }
+        if let Some((&after, &after_end)) = self.ranges.range(start..).next() {
+            if after < end {
+                return false;
+            }
+            if after == end {
+                to = after_end;
+                self.take(after);
+            }
+        }
+        if from != start {
+            self.take(from);
+        }
+        self.put(from, to);
+        true
+    }
+
+    /// Takes a range out. Returns false, and takes nothing, where it is not all there.
+    pub(super) fn remove(&mut self, start: u64, end: u64) -> bool {
+        if start >= end {
+            return start == end;
+        }
+        let Some((&from, &to)) = self.ranges.range(..=start).next_back() else {
+            return false;
+        };
+        if to < end {
+            return false;
+        }
+        self.take(from);
+        if from < start {
+            self.put(from, start);
+        }
+        if end < to {
+            self.put(end, to);
+        }
+        true
+    }
+
+    /// Whether all of a range is there.
+    pub(super) fn contains(&self, start: u64, end: u64) -> bool {
+        let range = self.ranges.range(..=start).next_back();
+        range.is_some_and(|(_, to)| *to >= end)
+    }
+
+    /// The first place at or behind `from` where `len` bytes are free.
+    pub(super) fn first_fit(&self, from: u64, len: u64) -> Option<u64> {
+        // No range of the classes that could hold it: nothing to look for.
+        let could_fit = self.by_size.iter().skip(size_class(len)).any(|count| *count > 0);
+        if !could_fit {
+            return None;
+        }
+        if let Some((_, &end)) = self.ranges.range(..from).next_back()
+            && end.saturating_sub(from) >= len
+        {
+            return Some(from);
+        }
+        let mut later = self.ranges.range(from..);
+        later
+            .find(|(start, end)| end.saturating_sub(**start) >= len)
+            .map(|(start, _)| *start)
+    }
+
+    /// Where the largest range begins; the first of several.
+    pub(super) fn largest(&self) -> Option<u64> {
+        let best = self
+            .iter()
+            .max_by_key(|(start, end)| (end.saturating_sub(*start), std::cmp::Reverse(*start)));
+        best.map(|(start, _)| start)
+    }
+
+    /// How many ranges there are of 2^(n + shift) bytes, and in the last place twice as many for twice the size.
+    pub(super) fn histogram(&self, shift: u32) -> [u64; HISTOGRAM] {
+        let mut histogram = [0_u64; HISTOGRAM];
+        let shift = usize::try_from(shift).unwrap_or(0);
+        for (class, count) in self.by_size.iter().enumerate().skip(shift) {
+            let place = class.saturating_sub(shift).min(HISTOGRAM.saturating_sub(1));
+            let excess = class.saturating_sub(shift).saturating_sub(place);
+            let count = count << excess.min(63);
+            if let Some(sum) = histogram.get_mut(place) {
+                *sum = sum.saturating_add(count);
+            }
+        }
+        histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn neighbours_become_one() {
+        let mut set = RangeSet::default();
+        assert!(set.insert(0, 10) && set.insert(20, 30) && set.insert(10, 20));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [(0, 30)]);
+        assert!(!set.insert(29, 31) && !set.remove(25, 31));
+        assert!(set.remove(5, 6));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [(0, 5), (6, 30)]);
+        assert_eq!(
+            (set.first_fit(1, 4), set.first_fit(2, 4), set.first_fit(0, 25)),
+            (Some(1), Some(6), None)
+        );
+        assert_eq!(set.largest(), Some(6));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_a_row_of_flags_is(changes in prop::collection::vec((any::<bool>(), 0_u64..64, 0_u64..16), 0..200)) {
+            let mut set = RangeSet::default();
+            let mut flags = [false; 80];
+            for (add, start, len) in changes {
+                let end = start + len;
+                let part = &mut flags[start as usize..end as usize];
+                if part.iter().all(|flag| *flag != add) {
+                    part.fill(add);
+                    let done = if add { set.insert(start, end) } else { set.remove(start, end) };
+                    prop_assert!(done);
+                } else {
+                    let done = if add { set.insert(start, end) } else { set.remove(start, end) };
+                    prop_assert!(!done || start == end);
+                }
+                let rows: Vec<(u64, u64)> = set.iter().collect();
+                prop_assert!(rows.windows(2).all(|pair| pair[0].1 < pair[1].0));
+                prop_assert_eq!(set.bytes(), flags.iter().filter(|flag| **flag).count() as u64);
+                prop_assert_eq!(set.histogram(0).iter().sum::<u64>(), rows.len() as u64);
+                for (at, flag) in (0_u64..).zip(flags.iter()) {
+                    prop_assert_eq!(set.contains(at, at + 1), *flag);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,655 @@
+//! Making datasets and snapshots, and taking unfinished ones away.
+
+use super::file_system;
+use super::{DatasetId, PoolWriter};
+use crate::dmu::{ObjectSetType, ObjectSpec, ObjectType, OpenSet, Policies, metadata_policy};
+use crate::dsl::{DatasetFlags, DatasetPhys, DirFlags, DirPhys, UsedBreakdown};
+use crate::spa::{BlockPointer, BlockPolicy, Feature};
+use crate::zap::{ZapValue, write as zap};
+use crate::{Corrupt, Error, ObjectNumber, Txg};
+use std::collections::BTreeSet;
+use zferry_blocks::checksum::ChecksumAlgorithm;
+use zferry_blocks::compress::{Compression, CompressionLevel};
+
+const CHILD_MAP: ObjectType = ObjectType(13);
+const SNAPSHOT_MAP: ObjectType = ObjectType(14);
+const PROPERTIES: ObjectType = ObjectType(15);
+const NEXT_CLONES: ObjectType = ObjectType(37);
+const CLONES: ObjectType = ObjectType(52);
+/// A file system's guid in the system has so many bits.
+const FSID_BITS: u32 = 56;
+const COUNT_OF_SNAPSHOTS: &str = "com.joyent:snapshot_count";
+const COUNT_OF_FILE_SYSTEMS: &str = "com.joyent:filesystem_count";
+
+/// What a dataset begins as.
+#[derive(Clone, Debug)]
+pub struct BeginOptions {
+    /// What its object set is for.
+    pub set_type: ObjectSetType,
+    /// Features that it is to be marked with from the beginning.
+    pub features: BTreeSet<Feature>,
+}
+
+impl PoolWriter {
+    pub(super) fn new_dir(&mut self, parent: Option<(ObjectNumber, &str)>) -> Result<ObjectNumber, Error> {
+        let spec = ObjectSpec::new(ObjectType::DSL_DIR, 512)
+            .with_bonus(ObjectType::DSL_DIR, vec![0; DirPhys::BYTES]);
+        let number = self.new_object(&spec)?;
+        if let Some((parent, component)) = parent {
+            let children = self.dir(parent)?.children;
+            let children =
+                children.ok_or_else(|| Corrupt::new(format!("directory {parent} can have no children")))?;
+            self.table_put(children, component, number.0)?;
+        }
+        let properties = self.new_table(PROPERTIES)?;
+        let children = self.new_table(CHILD_MAP)?;
+        let phys = DirPhys {
+            creation_time: self.environment.now().seconds,
+            head: None,
+            parent: parent.map(|(parent, _)| parent),
+            origin: None,
+            children: Some(children),
+            used: 0,
+            compressed: 0,
+            uncompressed: 0,
+            quota: 0,
+            reserved: 0,
+            properties: Some(properties),
+            delegations: None,
+            flags: DirFlags::USED_BREAKDOWN,
+            used_by: UsedBreakdown::default(),
+            clones: None,
+        };
+        self.put_dir(number, &phys)?;
+        Ok(number)
+    }
+
+    pub(super) fn new_dataset_object(&mut self, phys: &DatasetPhys) -> Result<ObjectNumber, Error> {
+        let spec =
+            ObjectSpec::new(ObjectType::DSL_DATASET, 512).with_bonus(ObjectType::DSL_DATASET, phys.encode());
+        self.new_object(&spec)
+    }
+
+    /// A table of snapshots. Names are looked for by the hash of their upper case.
+    pub(super) fn new_snapshot_table(&mut self) -> Result<ObjectNumber, Error> {
+        let salt = self.environment.guid();
+        let spec = ObjectSpec::new(SNAPSHOT_MAP, 512);
+        zap::create(&mut self.mos, &mut self.io, &spec, zap::NORMALIZE_UPPER, salt)
+    }
+
+    /// A head as it begins, with nothing in it.
+    pub(super) fn new_head(&mut self, dir: ObjectNumber, creation_txg: Txg) -> Result<DatasetPhys, Error> {
+        let snapshots = self.new_snapshot_table()?;
+        let fsid_guid = self.environment.guid() >> 64_u32.saturating_sub(FSID_BITS);
+        let guid = self.environment.guid();
+        Ok(DatasetPhys {
+            dir,
+            prev_snapshot: None,
+            prev_snapshot_txg: Txg(0),
+            next_snapshot: None,
+            snapshots: Some(snapshots),
+            num_children: 0,
+            creation_time: self.environment.now().seconds,
+            creation_txg,
+            deadlist: None,
+            referenced: 0,
+            compressed: 0,
+            uncompressed: 0,
+            unique: 0,
+            fsid_guid,
+            guid,
+            flags: DatasetFlags::UNIQUE_ACCURATE,
+            root: BlockPointer::default(),
+            next_clones: None,
+            properties: None,
+            holds: None,
+        })
+    }
+
+    /// Gives a directory a head that comes from `$ORIGIN@$ORIGIN`, as every first dataset does.
+    pub(super) fn new_first_head(
+        &mut self,
+        dir: ObjectNumber,
+        creation_txg: Txg,
+    ) -> Result<DatasetId, Error> {
+        let origin = self.known.origin_snapshot;
+        let mut phys = self.new_head(dir, creation_txg)?;
+        let mut origin_phys = self.dataset(origin)?;
+        phys.prev_snapshot = Some(origin);
+        phys.prev_snapshot_txg = origin_phys.creation_txg;
+        phys.deadlist = Some(self.new_deadlist(&[Txg(0)])?);
+        let number = self.new_dataset_object(&phys)?;
+
+        let next_clones = match origin_phys.next_clones {
+            Some(table) => table,
+            None => self.new_table(NEXT_CLONES)?,
+        };
+        origin_phys.next_clones = Some(next_clones);
+        origin_phys.num_children = origin_phys.num_children.saturating_add(1);
+        self.put_dataset(origin, &origin_phys)?;
+        self.set_add(next_clones, number)?;
+
+        let mut origin_dir = self.dir(self.known.origin_dir)?;
+        let clones = match origin_dir.clones {
+            Some(table) => table,
+            None => {
+                let table = self.new_table(CLONES)?;
+                origin_dir.clones = Some(table);
+                self.put_dir(self.known.origin_dir, &origin_dir)?;
+                table
+            }
+        };
+        self.set_add(clones, number)?;
+        let mut dir_phys = self.dir(dir)?;
+        dir_phys.head = Some(number);
+        dir_phys.origin = Some(origin);
+        self.put_dir(dir, &dir_phys)?;
+        Ok(DatasetId(number))
+    }
+
+    /// The directory of this name as the open group has it; `None` where there is none.
+    pub(super) fn find_dir(&mut self, name: &str) -> Result<Option<ObjectNumber>, Error> {
+        let mut components = name.split('/');
+        if components.next() != Some(self.pool_name()) {
+            return Ok(None);
+        }
+        let mut dir = self.known.root_dir;
+        for component in components {
+            let Some(children) = self.dir(dir)?.children else {
+                return Ok(None);
+            };
+            match self.table_get(children, component)? {
+                Some(child) => dir = ObjectNumber(child),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(dir))
+    }
+
+    pub(super) fn pool_name(&self) -> &str {
+        self.config.str("name").unwrap_or_default()
+    }
+
+    /// The head of the file system or volume of this name, as the open group has it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none.
+    pub fn find(&mut self, name: &str) -> Result<DatasetId, Error> {
+        let missing = || Error::Missing(format!("dataset '{name}'"));
+        let dir = self.find_dir(name)?.ok_or_else(missing)?;
+        let head = self.dir(dir)?.head.ok_or_else(missing)?;
+        Ok(DatasetId(head))
+    }
+
+    /// Makes a head at `name`, marked as inconsistent, with an empty object set: to be filled and then finished. While
+    /// the mark stands, the next who opens the pool for writing removes it.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], or [`Error::Missing`] where the parent is not there.
+    pub fn begin_dataset(&mut self, name: &str, options: &BeginOptions) -> Result<DatasetId, Error> {
+        if let Err(why) = crate::dsl::check_entity_name(name) {
+            return Err(Error::Invalid(format!("'{name}': {why}")));
+        }
+        if self.find_dir(name)?.is_some() {
+            return Err(Error::Exists(format!("dataset '{name}'")));
+        }
+        let (parent, component) = name
+            .rsplit_once('/')
+            .ok_or_else(|| Error::Exists(format!("dataset '{name}'")))?;
+        let missing = || Error::Missing(format!("dataset '{parent}'"));
+        let parent_dir = self.find_dir(parent)?.ok_or_else(missing)?;
+        let dir = self.new_dir(Some((parent_dir, component)))?;
+        let id = self.new_first_head(dir, self.io.txg)?;
+        self.count_above(parent_dir, COUNT_OF_FILE_SYSTEMS, 1)?;
+        let mut phys = self.dataset(id.0)?;
+        phys.flags |= DatasetFlags::INCONSISTENT;
+        self.put_dataset(id.0, &phys)?;
+        self.use_features(id.0, &options.features)?;
+        self.begin_set(id, options.set_type)?;
+        Ok(id)
+    }
+
+    /// Gives a dataset its empty object set.
+    pub(super) fn begin_set(&mut self, id: DatasetId, set_type: ObjectSetType) -> Result<(), Error> {
+        let prev = self.dataset(id.0)?.prev_snapshot_txg;
+        let policies = self.policies(id)?;
+        let set = OpenSet::create(set_type, policies, false, prev);
+        self.sets.insert(id.0, set);
+        Ok(())
+    }
+
+    /// Counts one dataset or snapshot more or less in a directory and all above it, where that is counted.
+    fn count_above(&mut self, dir: ObjectNumber, key: &str, change: i64) -> Result<(), Error> {
+        let mut next = Some(dir);
+        while let Some(dir) = next {
+            if self.is_table(dir)?
+                && let Some(count) = self.table_get(dir, key)?
+            {
+                let changed = count.checked_add_signed(change).unwrap_or(0);
+                self.table_put(dir, key, changed)?;
+            }
+            next = self.dir(dir)?.parent;
+        }
+        Ok(())
+    }
+
+    /// How the blocks of a dataset are stored, by its properties.
+    pub(super) fn policies(&mut self, id: DatasetId) -> Result<Policies, Error> {
+        let dir = self.dataset(id.0)?.dir;
+        let embeds = self.feature_count(Feature::EmbeddedData)? > 0;
+        let (compression, level) = compression_of(self.inherited(dir, "compression")?);
+        let checksum = match self.inherited(dir, "checksum")?.map(|id| id & 0xff) {
+            Some(number) => u8::try_from(number)
+                .ok()
+                .and_then(ChecksumAlgorithm::from_id)
+                .unwrap_or(ChecksumAlgorithm::Fletcher4),
+            None => ChecksumAlgorithm::Fletcher4,
+        };
+        let copies = self.inherited(dir, "copies")?.unwrap_or(1).clamp(1, 3);
+        let copies = usize::try_from(copies).unwrap_or(1);
+        let redundant = self.inherited(dir, "redundant_metadata")?.unwrap_or(0);
+        let summer = self.io.reader.summer().clone();
+        let unit = self.io.allocator.unit();
+        // `none` and `some` keep no second copy of what is not critical.
+        let more = usize::from(redundant < 2);
+        let mut metadata = metadata_policy(unit, embeds, copies.saturating_add(more).min(3), summer.clone());
+        if checksum.is_metadata_strong() && !checksum.is_embedded() {
+            metadata.checksum = checksum;
+        }
+        let data = BlockPolicy {
+            compression,
+            level,
+            checksum,
+            embeds,
+            allocation_unit: unit,
+            copies,
+            summer,
+        };
+        Ok(Policies { metadata, data })
+    }
+
+    /// The number of a property that children take over, as it was set nearest above.
+    fn inherited(&mut self, dir: ObjectNumber, name: &str) -> Result<Option<u64>, Error> {
+        let mut next = Some(dir);
+        while let Some(dir) = next {
+            let phys = self.dir(dir)?;
+            if let Some(table) = phys.properties {
+                if let Some(value) = self.table_get(table, name)? {
+                    return Ok(Some(value));
+                }
+                let is_skipped = self.table_get_value(table, &format!("{name}$inherit"))?.is_some();
+                if !is_skipped && let Some(value) = self.table_get(table, &format!("{name}$recvd"))? {
+                    return Ok(Some(value));
+                }
+            }
+            next = phys.parent;
+        }
+        Ok(None)
+    }
+
+    /// How blocks of an object of a dataset are stored: what [`BlockPolicy::prepare`] needs on worker threads.
+    ///
+    /// `checksum` and `compression` are those of the object's dnode; 0 inherits.
+    ///
+    /// # Errors
+    /// Where the dataset's properties cannot be read.
+    pub fn block_policy(
+        &mut self,
+        id: DatasetId,
+        object_type: ObjectType,
+        checksum: u8,
+        compression: u8,
+    ) -> Result<BlockPolicy, Error> {
+        let policies = match self.sets.get(&id.0) {
+            Some(set) => set.policies.clone(),
+            None => self.policies(id)?,
+        };
+        Ok(policies.for_object(object_type, checksum, compression))
+    }
+
+    /// Makes an empty file system that can be mounted.
+    ///
+    /// # Errors
+    /// As [`Self::begin_dataset`].
+    pub fn create_file_system(
+        &mut self,
+        name: &str,
+        properties: &[(&str, ZapValue)],
+    ) -> Result<DatasetId, Error> {
+        let options = BeginOptions {
+            set_type: ObjectSetType::ZFS,
+            features: BTreeSet::new(),
+        };
+        let id = self.begin_dataset(name, &options)?;
+        self.set_at_creation(id, properties)?;
+        self.fill_file_system(id, properties)?;
+        self.mark_consistent(id)?;
+        Ok(id)
+    }
+
+    /// Makes a volume of `size` bytes in blocks of `block_bytes`.
+    ///
+    /// # Errors
+    /// As [`Self::begin_dataset`].
+    pub fn create_volume(
+        &mut self,
+        name: &str,
+        size: u64,
+        block_bytes: u32,
+        properties: &[(&str, ZapValue)],
+    ) -> Result<DatasetId, Error> {
+        let options = BeginOptions {
+            set_type: ObjectSetType::ZVOL,
+            features: BTreeSet::new(),
+        };
+        let id = self.begin_dataset(name, &options)?;
+        self.set_at_creation(id, properties)?;
+        let salt = self.environment.guid();
+        if let Some(set) = self.sets.get_mut(&id.0) {
+            file_system::fill_volume(set, &mut self.io, size, block_bytes, salt)?;
+        }
+        self.mark_consistent(id)?;
+        Ok(id)
+    }
+
+    pub(super) fn set_at_creation(
+        &mut self,
+        id: DatasetId,
+        properties: &[(&str, ZapValue)],
+    ) -> Result<(), Error> {
+        let dir = self.dataset(id.0)?.dir;
+        let table = self.dir(dir)?.properties;
+        let Some(table) = table else { return Ok(()) };
+        for (name, value) in properties {
+            self.table_put_value(table, name, value)?;
+        }
+        let policies = self.policies(id)?;
+        if let Some(set) = self.sets.get_mut(&id.0) {
+            set.policies = policies;
+        }
+        Ok(())
+    }
+
+    pub(super) fn fill_file_system(
+        &mut self,
+        id: DatasetId,
+        properties: &[(&str, ZapValue)],
+    ) -> Result<(), Error> {
+        let chosen = |name: &str| {
+            let found = properties.iter().find(|(property, _)| *property == name);
+            found.and_then(|(_, value)| value.as_u64()).unwrap_or(0)
+        };
+        let features = file_system::Choices {
+            normalization: chosen("normalization"),
+            utf8_only: chosen("utf8only"),
+            case_sensitivity: chosen("casesensitivity"),
+        };
+        if let Some(set) = self.sets.get_mut(&id.0) {
+            file_system::fill(set, &mut self.io, &mut self.environment, &features)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the mark off that a dataset is half made.
+    pub(super) fn mark_consistent(&mut self, id: DatasetId) -> Result<(), Error> {
+        let mut phys = self.dataset(id.0)?;
+        phys.flags.remove(DatasetFlags::INCONSISTENT);
+        self.put_dataset(id.0, &phys)
+    }
+
+    /// Takes a snapshot of a head with these properties of its own. Everything that the open group did to the head is in
+    /// it; the head can be written again in the next group.
+    fn snapshot_head(
+        &mut self,
+        id: DatasetId,
+        name: &str,
+        guid: u64,
+        creation_time: u64,
+    ) -> Result<ObjectNumber, Error> {
+        self.write_datasets()?;
+        let txg = self.io.txg;
+        let mut head = self.dataset(id.0)?;
+        if head.prev_snapshot_txg >= txg {
+            return Err(Error::Invalid(
+                "a head can have one snapshot in a transaction group".to_owned(),
+            ));
+        }
+        let snapshots = head
+            .snapshots
+            .ok_or_else(|| Corrupt::new(format!("dataset {} can have no snapshots", id.0)))?;
+        if self.table_get(snapshots, name)?.is_some() {
+            return Err(Error::Exists(format!("snapshot '{name}'")));
+        }
+        let fsid_guid = self.environment.guid() >> 64_u32.saturating_sub(FSID_BITS);
+        let snapshot = DatasetPhys {
+            next_snapshot: Some(id.0),
+            snapshots: None,
+            num_children: 1,
+            creation_time,
+            creation_txg: txg,
+            unique: 0,
+            fsid_guid,
+            guid,
+            next_clones: None,
+            properties: None,
+            holds: None,
+            ..head.clone()
+        };
+        let number = self.new_dataset_object(&snapshot)?;
+        let features = self.dataset_features(id.0)?;
+        self.use_features(number, &features)?;
+
+        if let Some(prev) = head.prev_snapshot {
+            let mut prev_phys = self.dataset(prev)?;
+            if prev_phys.next_snapshot == Some(id.0) {
+                prev_phys.next_snapshot = Some(number);
+                self.put_dataset(prev, &prev_phys)?;
+            } else if let Some(clones) = prev_phys.next_clones {
+                self.set_remove(clones, id.0)?;
+                self.set_add(clones, number)?;
+            }
+        }
+        let old = head
+            .deadlist
+            .ok_or_else(|| Corrupt::new(format!("dataset {} has no deadlist", id.0)))?;
+        let mut keys: Vec<Txg> = self.deadlist_lists(old)?.into_keys().collect();
+        keys.push(head.prev_snapshot_txg);
+        head.deadlist = Some(self.new_deadlist(&keys)?);
+        head.prev_snapshot = Some(number);
+        head.prev_snapshot_txg = txg;
+        head.unique = 0;
+        head.flags |= DatasetFlags::UNIQUE_ACCURATE;
+        let dir = head.dir;
+        self.put_dataset(id.0, &head)?;
+        self.table_put(snapshots, name, number.0)?;
+        self.count_above(dir, COUNT_OF_SNAPSHOTS, 1)?;
+        if let Some(set) = self.sets.get_mut(&id.0) {
+            set.ledger.prev_snapshot_txg = txg;
+        }
+        Ok(number)
+    }
+
+    /// Takes a snapshot; returns its object.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Missing`] where the dataset is not there; [`Error::Invalid`] where it has a snapshot
+    /// of this group already.
+    pub fn snapshot(&mut self, dataset: &str, name: &str) -> Result<ObjectNumber, Error> {
+        let full = format!("{dataset}@{name}");
+        if let Err(why) = crate::dsl::check_entity_name(&full) {
+            return Err(Error::Invalid(format!("'{full}': {why}")));
+        }
+        let id = self.find(dataset)?;
+        let guid = self.environment.guid();
+        let now = self.environment.now().seconds;
+        self.snapshot_head(id, name, guid, now)
+    }
+
+    /// Ends what [`Self::begin_dataset`] began: takes the snapshot with the guid and the time of creation that its
+    /// source has, and the mark off both.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub fn finish_dataset(
+        &mut self,
+        id: DatasetId,
+        snapshot: &str,
+        guid: u64,
+        creation_time: u64,
+    ) -> Result<ObjectNumber, Error> {
+        self.write_datasets()?;
+        self.mark_consistent(id)?;
+        self.snapshot_head(id, snapshot, guid, creation_time)
+    }
+
+    /// Takes a head away that has no snapshots and no children, with all its blocks.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it has snapshots or children, or is a clone.
+    pub fn destroy_head(&mut self, id: DatasetId) -> Result<(), Error> {
+        self.write_datasets()?;
+        let phys = self.dataset(id.0)?;
+        let mut dir_phys = self.dir(phys.dir)?;
+        if phys.prev_snapshot != Some(self.known.origin_snapshot) {
+            return Err(Error::Invalid(
+                "a head with snapshots, or a clone, is not destroyed this way".to_owned(),
+            ));
+        }
+        let children = dir_phys.children;
+        if let Some(children) = children
+            && !self.table_all(children)?.is_empty()
+        {
+            return Err(Error::Invalid(
+                "a dataset with children is not destroyed".to_owned(),
+            ));
+        }
+        if !phys.root.is_hole() || self.sets.contains_key(&id.0) {
+            self.open_set(id)?;
+            if let Some(mut set) = self.sets.remove(&id.0) {
+                set.free_everything(&mut self.io)?;
+                let mut phys = self.dataset(id.0)?;
+                phys.root = BlockPointer::default();
+                self.put_dataset(id.0, &phys)?;
+                set.ledger.features.clear();
+                self.settle(id, &set.ledger)?;
+            }
+        }
+        let origin = self.known.origin_snapshot;
+        let mut origin_phys = self.dataset(origin)?;
+        origin_phys.num_children = origin_phys.num_children.saturating_sub(1);
+        self.put_dataset(origin, &origin_phys)?;
+        if let Some(clones) = origin_phys.next_clones {
+            self.set_remove(clones, id.0)?;
+        }
+        if let Some(clones) = self.dir(self.known.origin_dir)?.clones {
+            self.set_remove(clones, id.0)?;
+        }
+        if let Some(deadlist) = phys.deadlist {
+            self.free_deadlist(deadlist)?;
+        }
+        for table in [phys.snapshots, phys.properties].into_iter().flatten() {
+            self.free_meta_object(table)?;
+        }
+        self.free_dataset_object(id.0)?;
+        dir_phys = self.dir(phys.dir)?;
+        if dir_phys.used != 0 {
+            let used = dir_phys.used;
+            return Err(Corrupt::new(format!("an empty directory uses {used} bytes")).into());
+        }
+        self.remove_dir(phys.dir, &dir_phys)
+    }
+
+    fn remove_dir(&mut self, dir: ObjectNumber, phys: &DirPhys) -> Result<(), Error> {
+        if let Some(parent) = phys.parent {
+            if let Some(children) = self.dir(parent)?.children {
+                let entries = self.table_all(children)?;
+                let entry = entries.iter().find(|entry| entry.value.as_u64() == Some(dir.0));
+                if let Some(entry) = entry {
+                    self.table_remove(children, &entry.name_lossy())?;
+                }
+            }
+            self.count_above(parent, COUNT_OF_FILE_SYSTEMS, -1)?;
+        }
+        let tables = [phys.properties, phys.children, phys.clones, phys.delegations];
+        for table in tables.into_iter().flatten() {
+            self.free_meta_object(table)?;
+        }
+        self.free_extensible(dir)
+    }
+
+    /// Opens the object set of a dataset for change.
+    pub(super) fn open_set(&mut self, id: DatasetId) -> Result<(), Error> {
+        if self.sets.contains_key(&id.0) {
+            return Ok(());
+        }
+        let phys = self.dataset(id.0)?;
+        if phys.num_children != 0 {
+            return Err(Error::Invalid("snapshots do not change".to_owned()));
+        }
+        if phys.prev_snapshot_txg >= self.io.txg {
+            return Err(Error::Invalid(
+                "a head is not written in the group of its newest snapshot".to_owned(),
+            ));
+        }
+        let policies = self.policies(id)?;
+        let set = OpenSet::open(&self.io, phys.root, policies, phys.prev_snapshot_txg)?;
+        self.sets.insert(id.0, set);
+        Ok(())
+    }
+
+    /// What is in the lists of blocks that the last group of OpenZFS did not get to free.
+    pub(super) fn free_what_was_deferred(&mut self) -> Result<(), Error> {
+        let Some(list) = self.table_get(ObjectNumber(1), "sync_bplist")?.map(ObjectNumber) else {
+            return Ok(());
+        };
+        for pointer in self.pointers_of(list)? {
+            self.io.free(&pointer)?;
+        }
+        self.clear_list(list)
+    }
+
+    /// Removes what an interrupted receive left: heads that are marked as inconsistent and cannot be resumed.
+    pub(super) fn remove_leftovers(&mut self) -> Result<(), Error> {
+        let mut found = Vec::new();
+        let mut dirs = vec![self.known.root_dir];
+        while let Some(dir) = dirs.pop() {
+            let phys = self.dir(dir)?;
+            if let Some(children) = phys.children {
+                for entry in self.table_all(children)? {
+                    dirs.extend(entry.value.as_u64().map(ObjectNumber));
+                }
+            }
+            let Some(head) = phys.head else { continue };
+            let dataset = self.dataset(head)?;
+            let is_resumable =
+                self.is_table(head)? && self.table_get_value(head, "com.delphix:resume_toguid")?.is_some();
+            if dataset.flags.contains(DatasetFlags::INCONSISTENT)
+                && !is_resumable
+                && dataset.prev_snapshot == Some(self.known.origin_snapshot)
+            {
+                found.push(DatasetId(head));
+            }
+        }
+        for id in &found {
+            self.destroy_head(*id)?;
+        }
+        if !found.is_empty() {
+            self.commit()?;
+        }
+        Ok(())
+    }
+}
+
+/// What the number of the property `compression` means: a function, and for zstd a level.
+fn compression_of(value: Option<u64>) -> (Compression, CompressionLevel) {
+    // Where nothing is set, OpenZFS compresses since 2.2; what `on` stands for.
+    let value = value.unwrap_or(1);
+    let level = u8::try_from((value >> 7) & 0xff)
+        .ok()
+        .and_then(CompressionLevel::from_id);
+    let function = match u8::try_from(value & 0x7f).unwrap_or(1) {
+        0 | 1 => Compression::ON,
+        id => Compression::from_id(id).unwrap_or(Compression::ON),
+    };
+    (function, level.unwrap_or_default())
+}

@@ -1,0 +1,261 @@
+//! A pool, opened for writing.
+//!
+//! All changes belong to the open transaction group. [`PoolWriter::commit`] makes them durable, all or none:
+//!
+//! 1. each dataset in change is written out: data, indirect blocks, dnodes, its object set (`commit`);
+//! 2. what that means for space goes up the tree of directories, and dead blocks to the deadlists (`accounts`);
+//! 3. the objects of the meta object set are written out, all but its last blocks;
+//! 4. those last blocks are the ones that depend on where everything lies: space maps, the pool's own accounts, the
+//!    blocks of dnodes that hold them, and the way up to the root. They get their space before their content is known,
+//!    so that they can say so themselves (`tail`);
+//! 5. a flush, the uberblock, and another flush.
+
+mod accounts;
+mod commit;
+mod config;
+mod create;
+mod datasets;
+mod file_system;
+mod lists;
+mod meta;
+mod objects;
+mod tail;
+
+pub use create::{CreateOptions, PoolLayout, TopLayout};
+pub use datasets::BeginOptions;
+
+pub use objects::{ObjectInfo, ObjectSetWriter, Slot};
+
+use crate::dmu::{OpenSet, Policies, metadata_policy};
+use crate::spa::{Allocator, BlockWriter, Feature};
+use crate::vdev::{Disk, LabelState, WritableDisk, WriteTree};
+use crate::{Environment, Error, ObjectNumber, OpenOptions, Pool, Txg};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use zferry_nvlist::NvList;
+use zferry_wire::u64_from_usize;
+
+/// How much changed metadata may be held in memory before it is time to commit, in bytes.
+const DIRTY_MAX: u64 = 64 << 20;
+
+/// A dataset, by its object in the meta object set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DatasetId(pub ObjectNumber);
+
+/// A pool, opened for writing. There is only one at a time, in all processes: its files are locked.
+#[derive(Debug)]
+pub struct PoolWriter {
+    io: BlockWriter,
+    /// The meta object set.
+    mos: OpenSet,
+    /// The object sets of datasets in change.
+    sets: BTreeMap<ObjectNumber, OpenSet>,
+    /// The pool as last committed.
+    pool: Pool,
+    environment: Environment,
+    config: NvList,
+    state: LabelState,
+    /// Whether labels and the configuration object must be written with the next commit.
+    is_config_dirty: bool,
+    /// Whether a commit failed, so that what is in memory means nothing.
+    is_failed: bool,
+    /// Whether it failed so late that it may have succeeded.
+    is_uncertain: bool,
+    known: Known,
+}
+
+/// Objects of the meta object set that every change needs.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    root_dir: ObjectNumber,
+    mos_dir: ObjectNumber,
+    free_dir: ObjectNumber,
+    origin_dir: ObjectNumber,
+    origin_snapshot: ObjectNumber,
+    config: ObjectNumber,
+    free_list: ObjectNumber,
+    features_for_read: ObjectNumber,
+    features_for_write: ObjectNumber,
+}
+
+impl PoolWriter {
+    /// Opens the pool that lies on `disks` for writing.
+    ///
+    /// What an interrupted receive left behind is removed, as OpenZFS does at import.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] where the pool uses what cannot be written yet, naming it; and as [`Pool::open`].
+    pub fn open(
+        disks: Vec<Arc<dyn WritableDisk>>,
+        options: &OpenOptions,
+        environment: Environment,
+    ) -> Result<Self, Error> {
+        let pool = config::open_for_reading(&disks, options)?;
+        config::check_writable(&pool)?;
+        let vdevs = config::write_tree(pool.config(), &disks)?;
+        let state = pool.label().state();
+        let mut writer = Self::over(pool, vdevs, environment)?;
+        // A pool that was exported is in use from now on.
+        writer.state = LabelState::ACTIVE;
+        writer.is_config_dirty = state != LabelState::ACTIVE;
+        writer.free_what_was_deferred()?;
+        writer.remove_leftovers()?;
+        Ok(writer)
+    }
+
+    /// A writer over a pool that was opened for reading.
+    fn over(pool: Pool, vdevs: WriteTree, environment: Environment) -> Result<Self, Error> {
+        let spaces = config::top_spaces(pool.config())?;
+        let mut allocator = Allocator::new(&spaces, config::room(&spaces));
+        config::find_space_maps(&pool, &spaces, &mut allocator)?;
+        let reader = pool.shared_reader();
+        allocator.read_headers(&reader, pool.meta())?;
+        let txg = Txg(pool.uberblock().txg.0.saturating_add(1));
+        let io = BlockWriter::new(reader, vdevs, allocator, txg);
+        let policies = meta_policies(&io, pool.is_feature_active(Feature::EmbeddedData.guid())?);
+        let mos = OpenSet::open(&io, pool.uberblock().root, policies, Txg(0))?;
+        let known = Known::read(&pool)?;
+        let state = pool.label().state();
+        Ok(Self {
+            io,
+            mos,
+            sets: BTreeMap::new(),
+            config: pool.config().clone(),
+            pool,
+            environment,
+            state,
+            is_config_dirty: false,
+            is_failed: false,
+            is_uncertain: false,
+            known,
+        })
+    }
+
+    /// The pool as last committed: names and properties are read here.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The open transaction group.
+    #[must_use]
+    pub const fn open_txg(&self) -> Txg {
+        self.io.txg
+    }
+
+    /// How much changed metadata is held in memory, in bytes; an estimate.
+    #[must_use]
+    pub fn dirty_bytes(&self) -> u64 {
+        let sets = self.sets.values().map(OpenSet::weight);
+        u64_from_usize(sets.fold(self.mos.weight(), usize::saturating_add))
+    }
+
+    /// Whether so much changed metadata is in memory that it is time to commit.
+    #[must_use]
+    pub fn is_full_of_changes(&self) -> bool {
+        self.dirty_bytes() > DIRTY_MAX
+    }
+
+    /// How much datasets may still grow, in bytes.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        let allocator = &self.io.allocator;
+        allocator.limit.saturating_sub(allocator.allocated())
+    }
+
+    /// Forgets the open transaction group: the pool is as after the last commit.
+    ///
+    /// # Errors
+    /// Where the pool's metadata cannot be read.
+    pub fn discard(&mut self) -> Result<(), Error> {
+        if self.is_uncertain {
+            return Err(Error::ReadOnly("writing its uberblock has failed".to_owned()));
+        }
+        self.is_failed = false;
+        self.io.allocator.discard();
+        self.io
+            .allocator
+            .read_headers(&self.io.reader, self.pool.meta())?;
+        self.sets.clear();
+        let policies = self.mos.policies.clone();
+        self.mos = OpenSet::open(&self.io, self.pool.uberblock().root, policies, Txg(0))?;
+        self.config = self.pool.config().clone();
+        Ok(())
+    }
+
+    /// Marks the pool as exported, so that any system may import it, and closes it.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn export(mut self) -> Result<(), Error> {
+        self.state = LabelState::EXPORTED;
+        self.is_config_dirty = true;
+        self.commit().map(|_| ())
+    }
+
+    /// Marks the pool as destroyed and closes it. Its data stay where they are.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn destroy(mut self) -> Result<(), Error> {
+        self.state = LabelState::DESTROYED;
+        self.is_config_dirty = true;
+        self.commit().map(|_| ())
+    }
+}
+
+/// How the meta object set's blocks are stored: three copies of everything.
+fn meta_policies(io: &BlockWriter, embeds: bool) -> Policies {
+    let unit = io.allocator.unit();
+    let metadata = metadata_policy(unit, embeds, 3, io.reader.summer().clone());
+    Policies {
+        data: metadata.clone(),
+        metadata,
+    }
+}
+
+impl Known {
+    fn read(pool: &Pool) -> Result<Self, Error> {
+        let number = |name: &str| {
+            let value = pool.directory_entry(name)?.and_then(|value| value.as_u64());
+            let value = value.map(ObjectNumber);
+            value.ok_or_else(|| Error::Missing(format!("'{name}' in the object directory")))
+        };
+        let root_dir = number("root_dataset")?;
+        let phys = crate::dsl::DirPhys::decode(&pool.meta_object(root_dir)?)?;
+        let children = phys
+            .children
+            .ok_or_else(|| Error::Missing("the table of the root's children".to_owned()))?;
+        let children = pool.meta_object(children)?;
+        let child = |name: &str| {
+            let value = crate::zap::lookup_u64(pool.reader(), &children, name)?;
+            let value = value.map(ObjectNumber);
+            value.ok_or_else(|| Error::ReadOnly(format!("it has no {name}, being older than that")))
+        };
+        let origin_dir = child("$ORIGIN")?;
+        let origin = crate::dsl::DirPhys::decode(&pool.meta_object(origin_dir)?)?;
+        let head = origin
+            .head
+            .ok_or_else(|| Error::Missing("the head of $ORIGIN".to_owned()))?;
+        let head = crate::dsl::DatasetPhys::decode(&pool.meta_object(head)?)?;
+        let origin_snapshot = head
+            .prev_snapshot
+            .ok_or_else(|| Error::Missing("$ORIGIN@$ORIGIN".to_owned()))?;
+        Ok(Self {
+            root_dir,
+            mos_dir: child("$MOS")?,
+            free_dir: child("$FREE")?,
+            origin_dir,
+            origin_snapshot,
+            config: number("config")?,
+            free_list: number("free_bpobj")?,
+            features_for_read: number("features_for_read")?,
+            features_for_write: number("features_for_write")?,
+        })
+    }
+}
+
+/// A disk for reading alone.
+fn for_reading(disk: &Arc<dyn WritableDisk>) -> Arc<dyn Disk> {
+    Arc::<dyn WritableDisk>::clone(disk)
+}

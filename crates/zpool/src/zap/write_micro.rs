@@ -1,0 +1,170 @@
+//! A micro ZAP in change; its layout is described beside the reading of it.
+
+use super::{BLOCK_TYPE_MICRO, ZapEntry, ZapValue, hash_name};
+use crate::Corrupt;
+use zferry_wire::{Endian, Reader, Writer, u64_from_usize, usize_from_u64};
+
+/// The longest name, in bytes, without the zero behind it.
+const NAME_MAX: usize = 49;
+const SLOT_BYTES: u64 = 64;
+/// The largest micro ZAP, in bytes.
+const BYTES_MAX: u64 = 128 << 10;
+
+/// A micro ZAP, taken apart.
+pub(super) struct MicroTable {
+    salt: u64,
+    norm_flags: u64,
+    /// In the order of the slots; `None` is a free one.
+    slots: Vec<Option<Slot>>,
+}
+
+struct Slot {
+    name: Vec<u8>,
+    value: u64,
+    /// Tells names of the same hash apart.
+    differentiator: u32,
+}
+
+impl MicroTable {
+    pub(super) const fn empty(salt: u64, norm_flags: u64) -> Self {
+        Self {
+            salt,
+            norm_flags,
+            slots: Vec::new(),
+        }
+    }
+
+    pub(super) fn decode(block: &[u8]) -> Result<Self, Corrupt> {
+        let mut reader = Reader::new(block, Endian::Little);
+        let [_type, salt, norm_flags] = reader.u64s()?;
+        let (chunks, _) = block.get(64..).unwrap_or_default().as_chunks::<64>();
+        let mut slots = Vec::new();
+        for chunk in chunks {
+            let mut reader = Reader::new(chunk, Endian::Little);
+            let value = reader.u64()?;
+            let differentiator = reader.u32()?;
+            reader.skip(2)?;
+            let name = reader.rest().split(|byte| *byte == 0).next().unwrap_or_default();
+            slots.push((!name.is_empty()).then(|| Slot {
+                name: name.to_vec(),
+                value,
+                differentiator,
+            }));
+        }
+        while matches!(slots.last(), Some(None)) {
+            slots.pop();
+        }
+        Ok(Self {
+            salt,
+            norm_flags,
+            slots,
+        })
+    }
+
+    pub(super) const fn salt(&self) -> u64 {
+        self.salt
+    }
+
+    pub(super) const fn norm_flags(&self) -> u64 {
+        self.norm_flags
+    }
+
+    /// Whether a name can stand in a micro ZAP.
+    pub(super) const fn takes(name: &[u8]) -> bool {
+        name.len() <= NAME_MAX
+    }
+
+    /// The size that it needs, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let slots = u64_from_usize(self.slots.len()).saturating_add(1);
+        slots.saturating_mul(SLOT_BYTES).next_multiple_of(512)
+    }
+
+    pub(super) fn get(&self, name: &[u8]) -> Option<u64> {
+        let slot = self.slots.iter().flatten().find(|slot| slot.name == name);
+        slot.map(|slot| slot.value)
+    }
+
+    pub(super) fn entries(&self) -> Vec<ZapEntry> {
+        let slots = self.slots.iter().flatten();
+        slots
+            .map(|slot| ZapEntry {
+                name: slot.name.clone(),
+                value: ZapValue::number(slot.value),
+            })
+            .collect()
+    }
+
+    /// Puts a name in or changes it. Returns false where there is no room any more.
+    pub(super) fn put(&mut self, name: &[u8], value: u64) -> bool {
+        if let Some(slot) = self.slots.iter_mut().flatten().find(|slot| slot.name == name) {
+            slot.value = value;
+            return true;
+        }
+        let hash = self.hash(name);
+        let rivals = self
+            .slots
+            .iter()
+            .flatten()
+            .filter(|slot| self.hash(&slot.name) == hash);
+        let taken: Vec<u32> = rivals.map(|slot| slot.differentiator).collect();
+        let differentiator = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
+        let slot = Slot {
+            name: name.to_vec(),
+            value,
+            differentiator,
+        };
+        if let Some(free) = self.slots.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(slot);
+            return true;
+        }
+        self.slots.push(Some(slot));
+        let fits = self.bytes() <= BYTES_MAX;
+        if !fits {
+            self.slots.pop();
+        }
+        fits
+    }
+
+    fn hash(&self, name: &[u8]) -> u64 {
+        if self.norm_flags == 0 {
+            hash_name(self.salt, name, false)
+        } else {
+            hash_name(self.salt, &name.to_ascii_uppercase(), false)
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &[u8]) -> bool {
+        let found = self
+            .slots
+            .iter_mut()
+            .find(|slot| slot.as_ref().is_some_and(|slot| slot.name == name));
+        found.is_some_and(|slot| slot.take().is_some())
+    }
+
+    /// The block, of `bytes` bytes.
+    pub(super) fn encode(&self, bytes: u64) -> Vec<u8> {
+        let mut writer = Writer::new(Endian::Little);
+        writer
+            .u64(BLOCK_TYPE_MICRO)
+            .u64(self.salt)
+            .u64(self.norm_flags)
+            .zeros(40);
+        for slot in &self.slots {
+            match slot {
+                None => writer.zeros(64),
+                Some(slot) => {
+                    writer
+                        .u64(slot.value)
+                        .u32(slot.differentiator)
+                        .u16(0)
+                        .bytes(&slot.name);
+                    writer.zeros(50_usize.saturating_sub(slot.name.len()))
+                }
+            };
+        }
+        let mut block = writer.into_bytes();
+        block.resize(usize_from_u64(bytes), 0);
+        block
+    }
+}
