@@ -17,17 +17,6 @@ pub struct Timestamp {
 pub struct Environment {
     clock: Box<dyn FnMut() -> Timestamp + Send>,
     random: Box<dyn FnMut() -> u64 + Send>,
-    /// The name and number of the host, as labels name who uses a pool.
-    pub host: Option<Host>,
-}
-
-/// The host that uses a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// Its `hostid`.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
 }
 
 impl Environment {
@@ -39,7 +28,6 @@ impl Environment {
         Self {
             clock: Box::new(clock),
             random: Box::new(random),
-            host: None,
         }
     }
 
@@ -75,8 +63,6 @@ impl Environment {
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment")
-            .field("host", &self.host)
-            .finish_non_exhaustive()
+        f.debug_struct("Environment").finish_non_exhaustive()
     }
 }

@@ -20,11 +20,11 @@ pub mod vdev;
 mod writer;
 pub mod zap;
 
-pub use environment::{Environment, Host, Timestamp};
+pub use environment::{Environment, Timestamp};
 pub use error::{Attempt, Corrupt, Error, Place, Unreadable, Unsupported};
 pub use pool::{OpenOptions, Pool};
 pub use units::{BlockId, ObjectNumber, Txg};
 pub use writer::{
-    BeginOptions, CreateOptions, DatasetId, ObjectInfo, ObjectSetWriter, PoolLayout, PoolWriter, Slot,
-    TopLayout,
+    BeginOptions, CreateOptions, DatasetId, ObjectInfo, ObjectSetWriter, PoolLayout, PoolWriter,
+    PropertySource, Slot, TopLayout,
 };

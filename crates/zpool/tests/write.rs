@@ -52,7 +52,7 @@ fn a_new_pool_has_its_root() {
         writer.commit().unwrap();
     }
     writer.create_volume("new/vol", 1 << 30, 16384, &[]).unwrap();
-    writer.export().unwrap();
+    writer.commit().unwrap();
     let disk: Arc<dyn Disk> = disk;
     let pool = Pool::open(disk, &OpenOptions::default()).unwrap();
     let dsl = DslPool::new(&pool);

@@ -2,7 +2,9 @@
 
 use super::{PoolWriter, for_reading};
 use crate::spa::{Allocator, Feature, TopVdevSpace};
-use crate::vdev::{Labels, Uberblock, WritableDisk, WriteLeaf, WriteTop, WriteTree, write_config};
+use crate::vdev::{
+    LabelState, Labels, Uberblock, WritableDisk, WriteLeaf, WriteTop, WriteTree, write_config,
+};
 use crate::{Corrupt, Error, ObjectNumber, OpenOptions, Pool};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,8 +60,17 @@ pub(super) fn open_for_reading(
     Pool::open_disks(disks, options)
 }
 
-/// Refuses a pool that uses what is not written yet.
-pub(super) fn check_writable(pool: &Pool) -> Result<(), Error> {
+/// Refuses a pool that somebody else seems to use, and one that uses what is not written yet.
+pub(super) fn check_writable(pool: &Pool, is_forced: bool) -> Result<(), Error> {
+    if pool.label().state() == LabelState::ACTIVE && !is_forced {
+        let host = pool.config().str("hostname").unwrap_or("an unknown host");
+        return Err(Error::ReadOnly(format!(
+            "it was not exported, and may be in use by {host}"
+        )));
+    }
+    if pool.label().state() == LabelState::DESTROYED && !is_forced {
+        return Err(Error::ReadOnly("it was destroyed".to_owned()));
+    }
     if pool.version() != 5000 {
         let version = pool.version();
         return Err(Error::ReadOnly(format!(
@@ -227,12 +238,6 @@ impl PoolWriter {
                 config.insert("state", self.state.0);
                 config.insert("txg", self.io.txg.0);
             }
-        }
-        if let Some(host) = &self.environment.host
-            && self.state == crate::vdev::LabelState::ACTIVE
-        {
-            config.insert("hostid", host.id);
-            config.insert("hostname", host.name.as_str());
         }
         let features = self.config.list("features_for_read").cloned();
         config.insert("features_for_read", Value::NvList(features.unwrap_or_default()));

@@ -213,7 +213,7 @@ impl PoolWriter {
             pool: Pool::unborn(reader, config.clone(), label, uberblock),
             environment,
             config,
-            state: LabelState::ACTIVE,
+            state: LabelState::EXPORTED,
             is_config_dirty: true,
             is_failed: false,
             is_uncertain: false,

@@ -361,7 +361,7 @@ impl PoolWriter {
         let table = self.dir(dir)?.properties;
         let Some(table) = table else { return Ok(()) };
         for (name, value) in properties {
-            self.table_put_value(table, name, value)?;
+            self.put_property(dir, table, name, value)?;
         }
         let policies = self.policies(id)?;
         if let Some(set) = self.sets.get_mut(&id.0) {

@@ -16,15 +16,18 @@ mod config;
 mod create;
 mod datasets;
 mod file_system;
+mod history;
 mod lists;
 mod meta;
 mod objects;
+mod properties;
 mod tail;
 
 pub use create::{CreateOptions, PoolLayout, TopLayout};
 pub use datasets::BeginOptions;
 
 pub use objects::{ObjectInfo, ObjectSetWriter, Slot};
+pub use properties::PropertySource;
 
 use crate::dmu::{OpenSet, Policies, metadata_policy};
 use crate::spa::{Allocator, BlockWriter, Feature};
@@ -81,23 +84,45 @@ struct Known {
 impl PoolWriter {
     /// Opens the pool that lies on `disks` for writing.
     ///
-    /// What an interrupted receive left behind is removed, as OpenZFS does at import.
+    /// What an interrupted receive left behind is removed, as OpenZFS does at import. The labels say that the pool is
+    /// exported, now and afterwards: what keeps others away meanwhile are the locks on its files.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] where the pool uses what cannot be written yet, naming it; and as [`Pool::open`].
+    /// [`Error::ReadOnly`] where the pool was not exported, or uses what cannot be written yet, naming it; and as
+    /// [`Pool::open`].
     pub fn open(
         disks: Vec<Arc<dyn WritableDisk>>,
         options: &OpenOptions,
         environment: Environment,
     ) -> Result<Self, Error> {
+        Self::open_as(disks, options, environment, false)
+    }
+
+    /// The same for a pool that was not exported, or was destroyed: whoever says so knows that nobody uses it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_forced(
+        disks: Vec<Arc<dyn WritableDisk>>,
+        options: &OpenOptions,
+        environment: Environment,
+    ) -> Result<Self, Error> {
+        Self::open_as(disks, options, environment, true)
+    }
+
+    fn open_as(
+        disks: Vec<Arc<dyn WritableDisk>>,
+        options: &OpenOptions,
+        environment: Environment,
+        is_forced: bool,
+    ) -> Result<Self, Error> {
         let pool = config::open_for_reading(&disks, options)?;
-        config::check_writable(&pool)?;
+        config::check_writable(&pool, is_forced)?;
         let vdevs = config::write_tree(pool.config(), &disks)?;
         let state = pool.label().state();
         let mut writer = Self::over(pool, vdevs, environment)?;
-        // A pool that was exported is in use from now on.
-        writer.state = LabelState::ACTIVE;
-        writer.is_config_dirty = state != LabelState::ACTIVE;
+        writer.state = LabelState::EXPORTED;
+        writer.is_config_dirty = state != LabelState::EXPORTED;
         writer.free_what_was_deferred()?;
         writer.remove_leftovers()?;
         Ok(writer)
@@ -181,16 +206,6 @@ impl PoolWriter {
         self.mos = OpenSet::open(&self.io, self.pool.uberblock().root, policies, Txg(0))?;
         self.config = self.pool.config().clone();
         Ok(())
-    }
-
-    /// Marks the pool as exported, so that any system may import it, and closes it.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub fn export(mut self) -> Result<(), Error> {
-        self.state = LabelState::EXPORTED;
-        self.is_config_dirty = true;
-        self.commit().map(|_| ())
     }
 
     /// Marks the pool as destroyed and closes it. Its data stay where they are.
