@@ -22,6 +22,7 @@ fn check(path: &std::path::Path, name: &str) {
     let walk = Traversal {
         reader: pool.reader(),
         since: Txg(0),
+        resume: None,
         ahead: &(),
     };
     let mut zaps = 0;

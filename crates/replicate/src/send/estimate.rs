@@ -32,7 +32,8 @@ impl Resolved {
             source,
         };
         match self.guess(dsl, options).map_err(pool_error)? {
-            Some(size) => Ok(size),
+            // What has arrived already need not be sent again.
+            Some(size) => Ok(size.wrapping_sub(self.source.resume.map_or(0, |resume| resume.bytes))),
             None => exact(dsl.pool(), &self.source, options),
         }
     }
@@ -98,6 +99,7 @@ fn exact(pool: &Pool, source: &Source, options: SendOptions) -> Result<u64, Send
     let traversal = Traversal {
         reader: pool.reader(),
         since: source.since(),
+        resume: source.resume_at(pool, &set)?,
         ahead: &(),
     };
     let mut recorder = Recorder::new(source, features, &set.meta_dnode.dnode);

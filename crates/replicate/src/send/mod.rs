@@ -14,6 +14,7 @@ mod job;
 mod pipeline;
 mod recorder;
 mod resolve;
+mod resume;
 mod source;
 
 pub use dedup::{DedupError, Deduplicated, deduplicate};
@@ -21,6 +22,7 @@ pub use error::SendError;
 pub use features::{DatasetFeature, SendOptions};
 pub use pipeline::{Progress, Sent};
 pub use resolve::{ResolveError, Resolved};
+pub use resume::{ResumeError, ResumePoint};
 pub use source::{From, Source};
 
 use std::io::Write;

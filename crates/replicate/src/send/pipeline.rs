@@ -16,9 +16,10 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::Builder;
+use zferry_nvlist::{Encoding, NvList, Value};
 use zferry_wire::{Endian, u64_from_usize};
 use zferry_zpool::Pool;
-use zferry_zpool::dmu::{ObjectSet, ObjectSetType, ReadAhead, Stop, Traversal};
+use zferry_zpool::dmu::{ObjectSet, ObjectSetType, ReadAhead, ResumeAt, Stop, Traversal};
 use zferry_zpool::spa::{BlockPointer, BlockReader};
 use zferry_zstream::flags::{BeginFlags, FeatureFlags, HeaderType, VersionInfo};
 use zferry_zstream::record::{Begin, End, ObjsetType, Record, StreamName};
@@ -67,7 +68,8 @@ pub(super) fn run(
     };
     let set = ObjectSet::read(pool.reader(), &source.root).map_err(pool_error)?;
     let features = of_stream(pool, source, &set, options)?;
-    let begin = begin(source, &set, features)?;
+    let resume = source.resume_at(pool, &set)?;
+    let (begin, list) = begin(source, &set, features)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let (job_sender, job_receiver) = unbounded::<Work>();
     let (ordered_sender, ordered_receiver) = unbounded::<Receiver<Done>>();
@@ -89,6 +91,7 @@ pub(super) fn run(
             source,
             features,
             set,
+            resume,
             budget,
             spare: spare_receiver,
             jobs: job_sender,
@@ -104,7 +107,7 @@ pub(super) fn run(
             progress,
             records: 0,
         };
-        let mut emitted = emitter.record(&Record::Begin(begin));
+        let mut emitted = emitter.record(&Record::Begin(begin), &list);
         while emitted.is_ok() {
             let Ok(done) = ordered_receiver.recv() else { break };
             emitted = emit(&done, source, budget, &spare_sender, &mut emitter);
@@ -119,7 +122,7 @@ pub(super) fn run(
             to_guid: source.guid,
             ..End::default()
         };
-        emitter.record(&Record::End(end))?;
+        emitter.record(&Record::End(end), &[])?;
         emitter.output.flush()?;
         Ok(Sent {
             bytes: progress.bytes(),
@@ -128,14 +131,16 @@ pub(super) fn run(
     })
 }
 
-fn begin(source: &Source, set: &ObjectSet, features: FeatureFlags) -> Result<Begin, SendError> {
+/// BEGIN and the list behind it.
+fn begin(source: &Source, set: &ObjectSet, features: FeatureFlags) -> Result<(Begin, Vec<u8>), SendError> {
     let to_name = StreamName::new(&source.name).map_err(|_| SendError::NameTooLong(source.name.clone()))?;
     let mut flags = BeginFlags::FREERECORDS | BeginFlags::SPILL_BLOCK;
     flags.set(BeginFlags::CLONE, source.from.is_some_and(|from| from.is_origin));
     flags.set(BeginFlags::CI_DATA, source.is_case_insensitive);
     let ObjectSetType(set_type) = set.set_type;
-    Ok(Begin {
-        payload_length: 0,
+    let list = list_behind_begin(source);
+    let begin = Begin {
+        payload_length: u32::try_from(list.len()).unwrap_or(u32::MAX),
         version_info: VersionInfo::new(HeaderType::SUBSTREAM, features),
         creation_time: source.creation_time,
         objset_type: ObjsetType(u32::try_from(set_type).unwrap_or(0)),
@@ -143,7 +148,21 @@ fn begin(source: &Source, set: &ObjectSet, features: FeatureFlags) -> Result<Beg
         to_guid: source.guid,
         from_guid: source.from.map_or(0, |from| from.guid),
         to_name,
-    })
+    };
+    Ok((begin, list))
+}
+
+/// What a receiver is told that has no place in BEGIN; empty where there is nothing.
+fn list_behind_begin(source: &Source) -> Vec<u8> {
+    let mut list = NvList::new();
+    if let Some(resume) = source.resume {
+        list.insert("resume_object", Value::Uint64(resume.object));
+        list.insert("resume_offset", Value::Uint64(resume.offset));
+    }
+    if list.is_empty() {
+        return Vec::new();
+    }
+    list.encode(Encoding::Native, Endian::OURS)
 }
 
 /// A job on its way to a worker, with where its result is waited for.
@@ -207,9 +226,9 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    fn record(&mut self, record: &Record) -> Result<(), SendError> {
+    fn record(&mut self, record: &Record, payload: &[u8]) -> Result<(), SendError> {
         let mut job = Job::default();
-        job.record(record, &[]);
+        job.record(record, payload);
         self.job(&mut job)
     }
 
@@ -233,6 +252,7 @@ struct Walk<'a> {
     source: &'a Source,
     features: FeatureFlags,
     set: &'a ObjectSet,
+    resume: Option<ResumeAt>,
     budget: &'a Budget,
     spare: Receiver<Job>,
     jobs: Sender<Work>,
@@ -262,6 +282,7 @@ impl Walk<'_> {
         let traversal = Traversal {
             reader: self.pool.reader(),
             since,
+            resume: self.resume,
             ahead: &ahead,
         };
         let mut recorder = Recorder::new(self.source, self.features, &self.set.meta_dnode.dnode);

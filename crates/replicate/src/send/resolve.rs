@@ -66,8 +66,24 @@ impl Resolved {
             root: to.phys.root,
             features: features(dsl, &to)?,
             from: from.as_ref().map(|from| from.identity(&to)),
+            resume: None,
         };
         Ok(Self { source, to, from })
+    }
+
+    /// The full name of the snapshot (or of the file system or volume) that is sent.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.to.name
+    }
+
+    /// The full name of the snapshot or bookmark that it is sent from.
+    #[must_use]
+    pub fn from_name(&self) -> Option<&str> {
+        self.from.as_ref().map(|from| match from {
+            Earlier::Snapshot(snapshot) => snapshot.name.as_str(),
+            Earlier::Bookmark(bookmark) => bookmark.name.as_str(),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is sent, and from where on.
 
-use super::DatasetFeature;
+use super::{DatasetFeature, ResumePoint};
 use std::collections::BTreeMap;
 use zferry_zpool::Txg;
 use zferry_zpool::spa::BlockPointer;
@@ -22,6 +22,8 @@ pub struct Source {
     pub features: BTreeMap<DatasetFeature, Vec<u64>>,
     /// What the receiver has already; `None` for a full stream.
     pub from: Option<From>,
+    /// Where to go on, if a part of the stream has arrived already.
+    pub resume: Option<ResumePoint>,
 }
 
 /// What the receiver of an incremental stream has already.

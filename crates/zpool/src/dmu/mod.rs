@@ -18,7 +18,7 @@ pub use object::Object;
 pub use object_set::{ObjectSet, ObjectSetType};
 pub use object_type::ObjectType;
 pub use open_set::ObjectSpec;
-pub use traverse::{ReadAhead, Stop, Traversal, Visit};
+pub use traverse::{ReadAhead, ResumeAt, Stop, Traversal, Visit};
 
 pub(crate) use ledger::{Ledger, sizes};
 pub(crate) use open_object::{Context, OpenObject, Policies, encode_pointers};

@@ -77,12 +77,23 @@ pub enum Visit<'a> {
     },
 }
 
+/// Where a walk goes on that was interrupted: all before is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResumeAt {
+    /// The first object.
+    pub object: ObjectNumber,
+    /// The first block of its data. The object itself is visited again.
+    pub block: BlockId,
+}
+
 /// A walk through an object set.
 pub struct Traversal<'a> {
     /// Reads the blocks.
     pub reader: &'a BlockReader,
     /// Only what was born after this transaction group is visited.
     pub since: Txg,
+    /// Where to begin, if not at the beginning.
+    pub resume: Option<ResumeAt>,
     /// Reads blocks into the cache before they are needed.
     pub ahead: &'a dyn ReadAhead,
 }
@@ -144,6 +155,27 @@ impl Traversal<'_> {
         walk.tree(meta, visit, &mut |pointer, id, visit| {
             walk.dnodes(&set, pointer, id, visit)
         })
+    }
+
+    /// Whether all that the pointer with this place leads to lies before the point where the walk goes on.
+    fn is_done(&self, object: &Object, level: u8, id: u64) -> bool {
+        let Some(resume) = self.resume else { return false };
+        let shift = object
+            .dnode
+            .pointers_per_block_shift()
+            .saturating_mul(u32::from(level));
+        // What ends behind all numbers is not done.
+        let end = id.checked_add(1).and_then(|next| {
+            let end = next.checked_shl(shift)?;
+            (end >> shift == next).then_some(end)
+        });
+        let Some(end) = end else { return false };
+        if object.number == ObjectNumber(0) {
+            let slots = object.dnode.slots_per_data_block();
+            end.checked_mul(slots).is_some_and(|end| end <= resume.object.0)
+        } else {
+            object.number == resume.object && end <= resume.block.0
+        }
     }
 
     /// Whether a pointer leads to anything new. A hole without a birth may be of any age, so it counts as new.
@@ -234,6 +266,9 @@ impl Walk<'_> {
         visit: &mut Visitor<'_, E>,
         leaf: &mut Leaf<'_, E>,
     ) -> Result<(), E> {
+        if self.traversal.is_done(object, level, id) {
+            return Ok(());
+        }
         let place = Place {
             object: object.number,
             level,
@@ -335,6 +370,7 @@ impl Walk<'_> {
             match dnode {
                 // Slot 0 is the meta-dnode's own number: no object can have it.
                 _ if number == ObjectNumber(0) => {}
+                _ if self.traversal.resume.is_some_and(|resume| number < resume.object) => {}
                 None => visit(Visit::FreeSlot(number)).map_err(Stop::Visitor)?,
                 Some(dnode) => self.object(&Object { number, dnode }, pointer, visit)?,
             }

@@ -2,10 +2,12 @@
 
 mod output;
 mod progress;
+mod resume;
 
 use std::io::{self, IsTerminal, Write};
 
 use zferry_replicate::send::{Progress, ResolveError, Resolved, SendError, SendOptions, send};
+use zferry_zpool::Pool;
 use zferry_zpool::dsl::{DslPool, check_entity_name};
 
 use crate::error::CommandError;
@@ -44,6 +46,9 @@ pub(crate) struct Args {
     /// in front)
     #[arg(short = 'D', long)]
     dedup: bool,
+    /// Go on with a send whose receiver was interrupted: the value of its property receive_resume_token
+    #[arg(short = 't', value_name = "TOKEN")]
+    token: Option<String>,
     /// Send nothing; with -v or -P, say how large the stream would be
     #[arg(short = 'n', long)]
     dryrun: bool,
@@ -65,15 +70,20 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
-    let Some(to) = &args.snapshot else {
-        return Err(CommandError::usage("missing snapshot argument")
-            .hint("For more information, try 'zferry send --help'."));
-    };
-    if !args.dryrun && io::stdout().is_terminal() {
-        return Err(CommandError::failed(
-            "Error: Stream can not be written to a terminal.\nYou must redirect standard output.",
-        ));
+    if let Some(token) = &args.token {
+        if args.from.is_some() {
+            return Err(usage("invalid flags combined with -t"));
+        }
+        if args.snapshot.is_some() {
+            return Err(usage("too many arguments"));
+        }
+        args.refuse_terminal()?;
+        return resume::run(paths, args, token);
     }
+    let Some(to) = &args.snapshot else {
+        return Err(usage("missing snapshot argument"));
+    };
+    args.refuse_terminal()?;
     let from = args.from.as_ref().map(|from| full_source_name(to, from));
     for name in [Some(to), from.as_ref()].into_iter().flatten() {
         check_entity_name(name)
@@ -83,11 +93,21 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let dsl = DslPool::new(&pool);
     let resolved =
         Resolved::find(&dsl, to, from.as_deref()).map_err(|error| not_found(to, from.as_deref(), error))?;
-    let options = SendOptions {
-        large_blocks: args.large_block,
-        embedded: args.embed,
-        compressed: args.compressed,
-    };
+    send_resolved(&pool, args, &resolved, args.send_options())
+}
+
+fn usage(message: &str) -> CommandError {
+    CommandError::usage(message).hint("For more information, try 'zferry send --help'.")
+}
+
+/// Sends one snapshot.
+fn send_resolved(
+    pool: &Pool,
+    args: &Args,
+    resolved: &Resolved,
+    options: SendOptions,
+) -> Result<(), CommandError> {
+    let (to, from) = (resolved.name(), resolved.from_name());
     let cannot_send = |error: SendError| match error {
         // Whoever reads the stream has gone; there is nobody to tell, and zfs dies of it without a word.
         SendError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
@@ -96,16 +116,13 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let shows_bar = args.shows_bar();
     let mut estimate = None;
     if args.is_verbose() || shows_bar {
-        let size = resolved.estimate(&dsl, options).map_err(cannot_send)?;
+        let size = resolved
+            .estimate(&DslPool::new(pool), options)
+            .map_err(cannot_send)?;
         estimate = Some(size);
     }
-    if let Some(size) = estimate.filter(|_| args.is_verbose()) {
-        // A dry run has nothing else to put on standard output.
-        if args.dryrun {
-            print_estimate(&mut io::stdout(), args, to, from.as_deref(), size)?;
-        } else {
-            print_estimate(&mut io::stderr(), args, to, from.as_deref(), size)?;
-        }
+    if let Some(size) = estimate {
+        args.say(&mut |out| print_estimate(out, args, to, from, size))?;
     }
     if args.dryrun {
         return Ok(());
@@ -115,7 +132,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let mut output = output::standard_output()?;
     let sent = progress::during(reporter, &progress, || {
         let sending =
-            |output: &mut dyn Write| send(&pool, &resolved.source, options, output, &progress).map(drop);
+            |output: &mut dyn Write| send(pool, &resolved.source, options, output, &progress).map(drop);
         if args.dedup {
             output::deduplicated(&mut output, sending)
         } else {
@@ -128,6 +145,33 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
 impl Args {
     const fn is_verbose(&self) -> bool {
         self.verbose > 0 || self.parsable
+    }
+
+    const fn send_options(&self) -> SendOptions {
+        SendOptions {
+            large_blocks: self.large_block,
+            embedded: self.embed,
+            compressed: self.compressed,
+        }
+    }
+
+    fn refuse_terminal(&self) -> Result<(), CommandError> {
+        if !self.dryrun && io::stdout().is_terminal() {
+            return Err(CommandError::failed(
+                "Error: Stream can not be written to a terminal.\nYou must redirect standard output.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Says what is going to be sent, if that was asked for.
+    fn say(&self, print: &mut dyn FnMut(&mut dyn Write) -> Result<(), io::Error>) -> Result<(), io::Error> {
+        match (self.is_verbose(), self.dryrun) {
+            (false, _) => Ok(()),
+            // A dry run has nothing else to put on standard output.
+            (true, true) => print(&mut io::stdout()),
+            (true, false) => print(&mut io::stderr()),
+        }
     }
 
     fn shows_bar(&self) -> bool {
