@@ -2,12 +2,12 @@
 //! that would be sent, which is exact.
 
 use super::features::of_stream;
-use super::job::Job;
-use super::recorder::Recorder;
+use super::pipeline::list_behind_begin;
 use super::resolve::{Earlier, Resolved};
-use super::{SendError, SendOptions, Source, pipeline};
+use super::walk::{Ending, walk};
+use super::{SendError, SendOptions, Source};
 use zferry_wire::u64_from_usize;
-use zferry_zpool::dmu::{ObjectSet, ObjectSetType, Stop, Traversal};
+use zferry_zpool::dmu::{ObjectSet, ObjectSetType};
 use zferry_zpool::dsl::property::{Property, Value};
 use zferry_zpool::dsl::{DslPool, Since};
 use zferry_zpool::{Error, Pool};
@@ -41,6 +41,9 @@ impl Resolved {
     fn guess(&self, dsl: &DslPool<'_>, options: SendOptions) -> Result<Option<u64>, Error> {
         // Only of snapshots OpenZFS has a guess.
         if !self.to.is_snapshot() {
+            return Ok(None);
+        }
+        if self.source.redact.is_some() {
             return Ok(None);
         }
         let since = match &self.from {
@@ -96,27 +99,19 @@ fn exact(pool: &Pool, source: &Source, options: SendOptions) -> Result<u64, Send
     };
     let set = ObjectSet::read(pool.reader(), &source.root).map_err(pool_error)?;
     let features = of_stream(pool, source, &set, options)?;
-    let traversal = Traversal {
-        reader: pool.reader(),
-        since: source.since(),
-        resume: source.resume_at(pool, &set)?,
-        ahead: &(),
-    };
-    let mut recorder = Recorder::new(source, features, &set.meta_dnode.dnode);
-    let mut job = Job::default();
-    let mut size = RECORD_BYTES.saturating_mul(2);
-    let walked = traversal.run(&source.root, &mut |visit| {
-        recorder.visit(&visit, &mut job)?;
-        if job.len() >= pipeline::JOB_BYTES {
-            size = size.saturating_add(u64_from_usize(job.len()));
-            job.clear();
-        }
+    let list = list_behind_begin(source);
+    // BEGIN and END, which a saved stream lacks.
+    let ends = if source.saved.is_some() { 1 } else { 2 };
+    let mut size = RECORD_BYTES
+        .saturating_mul(ends)
+        .saturating_add(u64_from_usize(list.len()));
+    let walked = walk(pool, source, &set, features, &(), &mut |job| {
+        size = size.saturating_add(u64_from_usize(job.len()));
+        job.clear();
         Ok(())
     });
-    walked.map_err(|stop| match stop {
-        Stop::Pool(error) => pool_error(error),
-        Stop::Visitor(error) => error,
-    })?;
-    recorder.flush(&mut job);
-    Ok(size.saturating_add(u64_from_usize(job.len())))
+    match walked {
+        Ok(()) | Err(Ending::Cancelled) => Ok(size),
+        Err(Ending::Failed(error)) => Err(error),
+    }
 }

@@ -103,6 +103,7 @@ pub(super) fn of_stream(
     );
     features.set(FeatureFlags::LARGE_DNODE, uses(DatasetFeature::LargeDnode));
     features.set(FeatureFlags::LONGNAME, uses(DatasetFeature::LongName));
+    features.set(FeatureFlags::REDACTED, source.redact.is_some());
     features.set(FeatureFlags::RESUMING, source.resume.is_some());
     if uses(DatasetFeature::LargeMicrozap) {
         // Such a directory is one block, which cannot be split.

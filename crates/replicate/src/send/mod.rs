@@ -11,11 +11,14 @@ mod error;
 mod estimate;
 mod features;
 mod job;
+mod merge;
 mod pipeline;
 mod recorder;
 mod resolve;
 mod resume;
+mod saved;
 mod source;
+mod walk;
 
 pub use dedup::{DedupError, Deduplicated, deduplicate};
 pub use error::SendError;
@@ -23,6 +26,7 @@ pub use features::{DatasetFeature, SendOptions};
 pub use pipeline::{Progress, Sent};
 pub use resolve::{ResolveError, Resolved};
 pub use resume::{ResumeError, ResumePoint};
+pub use saved::Saved;
 pub use source::{From, Source};
 
 use std::io::Write;

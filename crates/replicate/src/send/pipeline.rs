@@ -9,8 +9,8 @@
 
 use super::features::of_stream;
 use super::job::{Failure, Job, Scratch};
-use super::recorder::Recorder;
-use super::{SendError, SendOptions, Source};
+use super::walk::{Ending, walk};
+use super::{DatasetFeature, SendError, SendOptions, Source};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,14 +19,12 @@ use std::thread::Builder;
 use zferry_nvlist::{Encoding, NvList, Value};
 use zferry_wire::{Endian, u64_from_usize};
 use zferry_zpool::Pool;
-use zferry_zpool::dmu::{ObjectSet, ObjectSetType, ReadAhead, ResumeAt, Stop, Traversal};
+use zferry_zpool::dmu::{ObjectSet, ObjectSetType, ReadAhead};
 use zferry_zpool::spa::{BlockPointer, BlockReader};
 use zferry_zstream::flags::{BeginFlags, FeatureFlags, HeaderType, VersionInfo};
 use zferry_zstream::record::{Begin, End, ObjsetType, Record, StreamName};
 use zferry_zstream::writer::Summer;
 
-/// A job is handed over when it holds this many bytes of stream.
-pub(super) const JOB_BYTES: usize = 512 << 10;
 /// How many bytes of stream may be in flight between the walker and the output.
 const FLIGHT_BYTES: u64 = 48 << 20;
 /// How many blocks of metadata may wait to be read ahead. What does not fit is read when it is needed.
@@ -68,7 +66,6 @@ pub(super) fn run(
     };
     let set = ObjectSet::read(pool.reader(), &source.root).map_err(pool_error)?;
     let features = of_stream(pool, source, &set, options)?;
-    let resume = source.resume_at(pool, &set)?;
     let (begin, list) = begin(source, &set, features)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let (job_sender, job_receiver) = unbounded::<Work>();
@@ -91,7 +88,6 @@ pub(super) fn run(
             source,
             features,
             set,
-            resume,
             budget,
             spare: spare_receiver,
             jobs: job_sender,
@@ -118,11 +114,14 @@ pub(super) fn run(
         let walked = walker.join().unwrap_or(Err(SendError::Internal));
         emitted?;
         walked?;
-        let end = End {
-            to_guid: source.guid,
-            ..End::default()
-        };
-        emitter.record(&Record::End(end), &[])?;
+        // What is not whole must not be taken for whole.
+        if source.saved.is_none() {
+            let end = End {
+                to_guid: source.guid,
+                ..End::default()
+            };
+            emitter.record(&Record::End(end), &[])?;
+        }
         emitter.output.flush()?;
         Ok(Sent {
             bytes: progress.bytes(),
@@ -145,7 +144,7 @@ fn begin(source: &Source, set: &ObjectSet, features: FeatureFlags) -> Result<(Be
         creation_time: source.creation_time,
         objset_type: ObjsetType(u32::try_from(set_type).unwrap_or(0)),
         flags,
-        to_guid: source.guid,
+        to_guid: source.saved.map_or(source.guid, |saved| saved.to_guid),
         from_guid: source.from.map_or(0, |from| from.guid),
         to_name,
     };
@@ -153,8 +152,19 @@ fn begin(source: &Source, set: &ObjectSet, features: FeatureFlags) -> Result<(Be
 }
 
 /// What a receiver is told that has no place in BEGIN; empty where there is nothing.
-fn list_behind_begin(source: &Source) -> Vec<u8> {
+pub(super) fn list_behind_begin(source: &Source) -> Vec<u8> {
     let mut list = NvList::new();
+    let redacted = match &source.redact {
+        Some(redact) => Some(&redact.snapshots),
+        // A dataset that was received so is passed on as it is.
+        None => source.features.get(&DatasetFeature::RedactedDatasets),
+    };
+    if let Some(snapshots) = redacted {
+        list.insert("redact_snaps", Value::Uint64Array(snapshots.clone()));
+    }
+    if let Some(snapshots) = &source.redacted_for {
+        list.insert("redact_from_snaps", Value::Uint64Array(snapshots.clone()));
+    }
     if let Some(resume) = source.resume {
         list.insert("resume_object", Value::Uint64(resume.object));
         list.insert("resume_offset", Value::Uint64(resume.offset));
@@ -252,7 +262,6 @@ struct Walk<'a> {
     source: &'a Source,
     features: FeatureFlags,
     set: &'a ObjectSet,
-    resume: Option<ResumeAt>,
     budget: &'a Budget,
     spare: Receiver<Job>,
     jobs: Sender<Work>,
@@ -269,47 +278,20 @@ impl ReadAhead for ToWorkers {
     }
 }
 
-/// What ends a walk early.
-enum Ending {
-    Cancelled,
-    Failed(SendError),
-}
-
 impl Walk<'_> {
     fn run(self) -> Result<(), SendError> {
         let ahead = ToWorkers(self.ahead.clone());
-        let since = self.source.since();
-        let traversal = Traversal {
-            reader: self.pool.reader(),
-            since,
-            resume: self.resume,
-            ahead: &ahead,
-        };
-        let mut recorder = Recorder::new(self.source, self.features, &self.set.meta_dnode.dnode);
-        let mut job = Job::default();
-        let walked = traversal.run(&self.source.root, &mut |visit| {
-            recorder.visit(&visit, &mut job).map_err(Ending::Failed)?;
-            if job.len() >= JOB_BYTES {
-                let full = std::mem::replace(&mut job, self.spare.try_recv().unwrap_or_default());
-                self.hand_over(full)?;
-            }
-            Ok(())
-        });
-        let walked = walked.map_err(|stop| match stop {
-            Stop::Pool(source) => Ending::Failed(SendError::Pool {
-                dataset: self.source.name.clone(),
-                source,
-            }),
-            Stop::Visitor(end) => end,
-        });
-        recorder.flush(&mut job);
-        let finished = walked.and_then(|()| {
-            if job.is_empty() {
-                Ok(())
-            } else {
-                self.hand_over(job)
-            }
-        });
+        let finished = walk(
+            self.pool,
+            self.source,
+            self.set,
+            self.features,
+            &ahead,
+            &mut |job| {
+                let full = std::mem::replace(job, self.spare.try_recv().unwrap_or_default());
+                self.hand_over(full)
+            },
+        );
         match finished {
             // Whoever cancelled has an error of its own to tell.
             Ok(()) | Err(Ending::Cancelled) => Ok(()),

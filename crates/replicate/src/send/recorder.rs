@@ -143,7 +143,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn redact(&mut self, object: ObjectNumber, offset: u64, length: u64, job: &mut Job) {
+    /// A range of an object's bytes that are left out.
+    pub(super) fn redact(&mut self, object: ObjectNumber, offset: u64, length: u64, job: &mut Job) {
         if let Some(Pending::Redact(pending)) = &mut self.pending
             && pending.object == object.0
             && pending.offset.wrapping_add(pending.length) == offset
@@ -229,6 +230,12 @@ impl<'a> Recorder<'a> {
             self.free_objects(first, end.wrapping_mul(slots).wrapping_sub(first), job);
             return;
         }
+        self.free_blocks(object, start, end, job);
+    }
+
+    /// Blocks of an object from `start` to before `end` that are holes.
+    pub(super) fn free_blocks(&mut self, object: &Object, start: u64, end: u64, job: &mut Job) {
+        let dnode = &object.dnode;
         // A range that begins past what a length can say can never have held anything.
         let Some(offset) = start.checked_mul(dnode.data_bytes()) else {
             return;
@@ -439,7 +446,7 @@ impl<'a> Recorder<'a> {
 }
 
 /// The first data block below a pointer and how many there are; `None` where no number says it.
-fn range_of(dnode: &Dnode, level: u8, id: BlockId) -> Option<(u64, u64)> {
+pub(super) fn range_of(dnode: &Dnode, level: u8, id: BlockId) -> Option<(u64, u64)> {
     let span = 1_u64.checked_shl(dnode.span_shift(level))?;
     Some((id.0.checked_mul(span)?, span))
 }

@@ -21,6 +21,15 @@ pub enum ResolveError {
     /// The incremental source names neither a snapshot nor a bookmark.
     #[error("'{0}' is neither a snapshot nor a bookmark")]
     NoSource(String),
+    /// Only snapshots can be redacted.
+    #[error("cannot do a redacted send to a filesystem")]
+    RedactedHead,
+    /// The bookmark has no list of what is to be left out.
+    #[error("not a redaction bookmark")]
+    NoRedactionBookmark,
+    /// The bookmark's list was never finished.
+    #[error("incomplete redaction bookmark provided")]
+    IncompleteRedaction,
     /// The pool cannot be read.
     #[error(transparent)]
     Pool(#[from] Error),
@@ -52,6 +61,11 @@ impl Resolved {
         let to = dsl
             .dataset(to)?
             .ok_or_else(|| ResolveError::Missing(to.to_owned()))?;
+        Self::of(dsl, to, from)
+    }
+
+    /// Finds what `to` is sent from.
+    pub(super) fn of(dsl: &DslPool<'_>, to: Dataset, from: Option<&str>) -> Result<Self, ResolveError> {
         let from = from.map(|from| earlier(dsl, &to, from)).transpose()?;
         let name = if to.is_snapshot() {
             to.name.clone()
@@ -66,9 +80,50 @@ impl Resolved {
             root: to.phys.root,
             features: features(dsl, &to)?,
             from: from.as_ref().map(|from| from.identity(&to)),
+            saved: None,
+            redact: None,
+            redacted_before: None,
+            redacted_for: None,
             resume: None,
         };
-        Ok(Self { source, to, from })
+        let mut resolved = Self { source, to, from };
+        resolved.find_redacted(dsl)?;
+        Ok(resolved)
+    }
+
+    /// Finds out what was left out of the stream that the receiver has.
+    fn find_redacted(&mut self, dsl: &DslPool<'_>) -> Result<(), Error> {
+        match &self.from {
+            None => {}
+            Some(Earlier::Snapshot(snapshot)) => {
+                self.source.redacted_for = dsl.redaction_snapshots(snapshot)?;
+            }
+            Some(Earlier::Bookmark(bookmark)) => {
+                self.source.redacted_before = dsl.redaction_list(bookmark)?;
+                let list = self.source.redacted_before.as_ref();
+                self.source.redacted_for = list.map(|list| list.snapshots.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out what the redaction bookmark with this name lists, which is one of the snapshot's file system.
+    ///
+    /// # Errors
+    /// Where there is none of the name, or it is no redaction bookmark, or was never finished.
+    pub fn redact(&mut self, dsl: &DslPool<'_>, bookmark: &str) -> Result<(), ResolveError> {
+        if !self.to.is_snapshot() {
+            return Err(ResolveError::RedactedHead);
+        }
+        let name = format!("{}#{bookmark}", self.to.dir.name);
+        let bookmark = dsl.bookmark(&name)?.ok_or(ResolveError::Missing(name))?;
+        let list = dsl.redaction_list(&bookmark)?;
+        let list = list.ok_or(ResolveError::NoRedactionBookmark)?;
+        if !list.is_complete {
+            return Err(ResolveError::IncompleteRedaction);
+        }
+        self.source.redact = Some(list);
+        Ok(())
     }
 
     /// The full name of the snapshot (or of the file system or volume) that is sent.
@@ -80,14 +135,18 @@ impl Resolved {
     /// The full name of the snapshot or bookmark that it is sent from.
     #[must_use]
     pub fn from_name(&self) -> Option<&str> {
-        self.from.as_ref().map(|from| match from {
-            Earlier::Snapshot(snapshot) => snapshot.name.as_str(),
-            Earlier::Bookmark(bookmark) => bookmark.name.as_str(),
-        })
+        self.from.as_ref().map(Earlier::name)
     }
 }
 
 impl Earlier {
+    pub(super) const fn name(&self) -> &str {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.name.as_str(),
+            Self::Bookmark(bookmark) => bookmark.name.as_str(),
+        }
+    }
+
     fn identity(&self, to: &Dataset) -> From {
         let (guid, txg, dir) = match self {
             Self::Snapshot(snapshot) => (snapshot.phys.guid, snapshot.phys.creation_txg, &snapshot.dir),
@@ -113,7 +172,9 @@ fn earlier(dsl: &DslPool<'_>, to: &Dataset, name: &str) -> Result<Earlier, Resol
         }
         Part::Bookmark(_) => {
             let bookmark = dsl.bookmark(name)?.ok_or_else(missing)?;
-            if !dsl.descends_from(to, &bookmark.dir, bookmark.creation_txg)? {
+            // What was left out of a stream of the same snapshot can be sent later.
+            let is_same = bookmark.redaction.is_some() && bookmark.guid == to.phys.guid;
+            if !is_same && !dsl.descends_from(to, &bookmark.dir, bookmark.creation_txg)? {
                 return Err(ResolveError::NotEarlier);
             }
             Ok(Earlier::Bookmark(bookmark))

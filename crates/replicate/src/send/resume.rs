@@ -6,7 +6,7 @@
 use super::{ResolveError, Resolved, SendError, SendOptions, Source};
 use std::sync::Arc;
 use zferry_zpool::dmu::{ObjectSet, ResumeAt};
-use zferry_zpool::dsl::{DslDir, DslPool, EntityName};
+use zferry_zpool::dsl::{Dataset, DslDir, DslPool, EntityName};
 use zferry_zpool::{BlockId, Error, ObjectNumber, Pool};
 use zferry_zstream::token::ResumeToken;
 
@@ -55,6 +55,12 @@ pub enum ResumeError {
     /// What it was sent from is gone.
     #[error("incremental source {0:#x} no longer exists")]
     SourceGone(u64),
+    /// No receive into the dataset was interrupted.
+    #[error("there is no partially received state")]
+    NothingSaved,
+    /// The bookmark is gone that listed what was left out.
+    #[error("no appropriate redaction bookmark exists")]
+    NoRedaction,
     /// Source and snapshot no longer belong together, or cannot be read.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -73,7 +79,12 @@ impl Resolved {
     /// [`ResumeError`]
     pub fn resume(dsl: &DslPool<'_>, token: &ResumeToken) -> Result<Self, ResumeError> {
         let name = &token.to_name;
-        let to = match find_guid(dsl, name, token.to_guid, false)? {
+        let to = Wanted {
+            guid: token.to_guid,
+            bookmarks: false,
+            redacted_for: None,
+        };
+        let to = match find_guid(dsl, name, to)? {
             Some(to) => to,
             None if dsl.dataset(name)?.is_some() => return Err(ResumeError::Another(name.clone())),
             None => return Err(ResumeError::Gone(name.clone())),
@@ -81,17 +92,42 @@ impl Resolved {
         let from = match token.from_guid {
             None => None,
             Some(guid) => {
-                let from = find_guid(dsl, name, guid, true)?;
+                let from = Wanted {
+                    guid,
+                    bookmarks: true,
+                    redacted_for: token.bookmark_redact_snapshots.as_deref(),
+                };
+                let from = find_guid(dsl, name, from)?;
                 Some(from.ok_or(ResumeError::SourceGone(guid))?)
             }
         };
         let mut resolved = Self::find(dsl, &to, from.as_deref())?;
+        if let Some(snapshots) = &token.redact_snapshots {
+            resolved.redact_for(dsl, snapshots)?;
+        }
         resolved.source.resume = (token.object != 0 || token.offset != 0).then_some(ResumePoint {
             object: token.object,
             offset: token.offset,
             bytes: token.bytes,
         });
         Ok(resolved)
+    }
+
+    /// Leaves out what a redaction bookmark for these snapshots lists.
+    fn redact_for(&mut self, dsl: &DslPool<'_>, snapshots: &[u64]) -> Result<(), ResumeError> {
+        let head = dsl.head(&self.to.dir)?.ok_or(ResumeError::NoRedaction)?;
+        for bookmark in dsl.bookmarks(&head)? {
+            if let Some(list) = dsl.redaction_list(&bookmark)?
+                && same_guids(snapshots, &list.snapshots)
+            {
+                if !list.is_complete {
+                    return Err(ResolveError::IncompleteRedaction.into());
+                }
+                self.source.redact = Some(list);
+                return Ok(());
+            }
+        }
+        Err(ResumeError::NoRedaction)
     }
 }
 
@@ -107,22 +143,37 @@ impl SendOptions {
     }
 }
 
-/// The full name of the snapshot (or bookmark) with a guid: among those of the dataset that `near` names and of all
-/// below it, then of its parent, and so on.
-fn find_guid(dsl: &DslPool<'_>, near: &str, guid: u64, bookmarks: bool) -> Result<Option<String>, Error> {
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) guid: u64,
+    /// Whether a bookmark will do where there is no snapshot.
+    pub(super) bookmarks: bool,
+    /// The guids of the snapshots that it must be redacted for.
+    pub(super) redacted_for: Option<&'a [u64]>,
+}
+
+impl Wanted<'_> {
+    fn is_redacted_so(&self, snapshots: Option<Vec<u64>>) -> bool {
+        self.redacted_for
+            .is_none_or(|wanted| snapshots.is_some_and(|snapshots| same_guids(&snapshots, wanted)))
+    }
+}
+
+fn same_guids(left: &[u64], right: &[u64]) -> bool {
+    left.len() == right.len() && left.iter().all(|guid| right.contains(guid))
+}
+
+/// The full name of what is wanted: among the snapshots and bookmarks of the dataset that `near` names and of all below
+/// it, then of its parent, and so on.
+pub(super) fn find_guid(dsl: &DslPool<'_>, near: &str, wanted: Wanted<'_>) -> Result<Option<String>, Error> {
     let mut name = EntityName::new(near).dataset;
     let mut searched = None;
     loop {
         if let Some(dir) = dsl.dir(name)? {
-            let found = find_below(dsl, &dir, guid, searched)?;
+            let found = find_below(dsl, &dir, wanted, searched)?;
             if found.is_some() {
                 return Ok(found);
-            }
-            if bookmarks && let Some(head) = dsl.head(&dir)? {
-                let mut all = dsl.bookmarks(&head)?.into_iter();
-                if let Some(bookmark) = all.find(|bookmark| bookmark.guid == guid) {
-                    return Ok(Some(bookmark.name));
-                }
             }
             searched = Some(dir.number);
         }
@@ -133,28 +184,43 @@ fn find_guid(dsl: &DslPool<'_>, near: &str, guid: u64, bookmarks: bool) -> Resul
     }
 }
 
-/// The full name of the snapshot with a guid, of the dataset in `dir` or of one below it, but not of what lies in
-/// `searched`.
+/// The full name of what is wanted of the dataset in `dir` or of one below it, but not of what lies in `searched`.
 fn find_below(
     dsl: &DslPool<'_>,
     dir: &Arc<DslDir>,
-    guid: u64,
+    wanted: Wanted<'_>,
     searched: Option<ObjectNumber>,
 ) -> Result<Option<String>, Error> {
     let mut left = vec![Arc::clone(dir)];
+    let mut bookmark = None;
     while let Some(dir) = left.pop() {
         if let Some(head) = dsl.head(&dir)? {
             for (name, number) in dsl.snapshots(&head)? {
                 let snapshot = dsl.snapshot_of(&head, &name, number)?;
-                if snapshot.phys.guid == guid {
+                if snapshot.phys.guid == wanted.guid
+                    && wanted.is_redacted_so(dsl.redaction_snapshots(&snapshot)?)
+                {
                     return Ok(Some(snapshot.name));
                 }
+            }
+            if wanted.bookmarks && bookmark.is_none() {
+                bookmark = find_bookmark(dsl, &head, wanted)?;
             }
         }
         for (name, number) in dsl.children(&dir)? {
             if !name.starts_with(['$', '%']) && Some(number) != searched {
                 left.push(dsl.dir_of(&dir, &name, number)?);
             }
+        }
+    }
+    Ok(bookmark)
+}
+
+fn find_bookmark(dsl: &DslPool<'_>, head: &Dataset, wanted: Wanted<'_>) -> Result<Option<String>, Error> {
+    for bookmark in dsl.bookmarks(head)? {
+        if bookmark.guid == wanted.guid && wanted.is_redacted_so(dsl.bookmark_redaction_snapshots(&bookmark)?)
+        {
+            return Ok(Some(bookmark.name));
         }
     }
     Ok(None)

@@ -1,8 +1,9 @@
 //! What is sent, and from where on.
 
-use super::{DatasetFeature, ResumePoint};
+use super::{DatasetFeature, ResumePoint, Saved};
 use std::collections::BTreeMap;
 use zferry_zpool::Txg;
+use zferry_zpool::dsl::RedactionList;
 use zferry_zpool::spa::BlockPointer;
 
 /// A snapshot to be sent.
@@ -22,6 +23,14 @@ pub struct Source {
     pub features: BTreeMap<DatasetFeature, Vec<u64>>,
     /// What the receiver has already; `None` for a full stream.
     pub from: Option<From>,
+    /// What is to be left out.
+    pub redact: Option<RedactionList>,
+    /// What was left out of the stream that the receiver has, where that is known from a bookmark.
+    pub redacted_before: Option<RedactionList>,
+    /// The guids of the snapshots for whose sake things were left out of what the receiver has.
+    pub redacted_for: Option<Vec<u64>>,
+    /// For what an interrupted receive brought: what it is sent as.
+    pub saved: Option<Saved>,
     /// Where to go on, if a part of the stream has arrived already.
     pub resume: Option<ResumePoint>,
 }

@@ -157,6 +157,20 @@ impl Traversal<'_> {
         })
     }
 
+    /// Walks the blocks and holes of one object that were born after [`Self::since`], but not its spill block.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_object<E>(&self, object: &Object, visit: &mut Visitor<'_, E>) -> Result<(), E> {
+        let walk = Walk {
+            traversal: self,
+            allowance: Allowance::of_pool(self.reader),
+        };
+        walk.tree(object, visit, &mut |pointer, id, visit| {
+            visit(Visit::Block { object, id, pointer }).map_err(Stop::Visitor)
+        })
+    }
+
     /// Whether all that the pointer with this place leads to lies before the point where the walk goes on.
     fn is_done(&self, object: &Object, level: u8, id: u64) -> bool {
         let Some(resume) = self.resume else { return false };

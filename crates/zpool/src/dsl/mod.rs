@@ -32,6 +32,7 @@ pub use holds::Hold;
 pub use names::{EntityName, NameError, Part, check_entity_name, check_pool_name};
 pub use pool::DslPool;
 pub use pool_stats::FeatureState;
+pub use redaction::{Redacted, RedactedBlocks, RedactionList};
 pub use resume::ResumeState;
 pub use user_space::{UserSpace, UserSpaceKind};
 pub use written::{Since, Sizes};

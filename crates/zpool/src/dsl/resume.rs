@@ -1,6 +1,6 @@
 //! How far an interrupted receive came: entries in the table of the dataset that was being received.
 
-use super::{Dataset, DslPool};
+use super::{Dataset, DatasetFlags, DslPool};
 use crate::Error;
 
 /// The hidden dataset into which an incremental stream is received.
@@ -44,13 +44,27 @@ impl DslPool<'_> {
         if let Some(state) = self.own_resume_state(head)? {
             return Ok(Some(state));
         }
-        let Some(dir) = self.child(&head.dir, RECEIVING)? else {
-            return Ok(None);
+        match self.receiving(head)? {
+            Some(receiving) => self.own_resume_state(&receiving),
+            None => Ok(None),
+        }
+    }
+
+    /// The dataset that holds what an interrupted receive into a head brought: a hidden clone of it, or the head itself
+    /// where it was new. `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn receiving(&self, head: &Dataset) -> Result<Option<Dataset>, Error> {
+        let hidden = match self.child(&head.dir, RECEIVING)? {
+            Some(dir) => self.head(&dir)?,
+            None => None,
         };
-        let Some(receiving) = self.head(&dir)? else {
-            return Ok(None);
-        };
-        self.own_resume_state(&receiving)
+        if hidden.is_some() {
+            return Ok(hidden);
+        }
+        let is_new = head.phys.flags.contains(DatasetFlags::INCONSISTENT);
+        Ok(is_new.then(|| head.clone()))
     }
 
     fn own_resume_state(&self, dataset: &Dataset) -> Result<Option<ResumeState>, Error> {

@@ -46,9 +46,15 @@ pub(crate) struct Args {
     /// in front)
     #[arg(short = 'D', long)]
     dedup: bool,
+    /// Leave out what this redaction bookmark of the same file system lists
+    #[arg(short = 'd', long, value_name = "BOOKMARK")]
+    redact: Option<String>,
     /// Go on with a send whose receiver was interrupted: the value of its property receive_resume_token
     #[arg(short = 't', value_name = "TOKEN")]
     token: Option<String>,
+    /// Send what an interrupted receive into this file system or volume brought
+    #[arg(short = 'S', long)]
+    saved: bool,
     /// Send nothing; with -v or -P, say how large the stream would be
     #[arg(short = 'n', long)]
     dryrun: bool,
@@ -71,7 +77,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     if let Some(token) = &args.token {
-        if args.from.is_some() {
+        if args.from.is_some() || args.redact.is_some() || args.saved {
             return Err(usage("invalid flags combined with -t"));
         }
         if args.snapshot.is_some() {
@@ -83,7 +89,20 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let Some(to) = &args.snapshot else {
         return Err(usage("missing snapshot argument"));
     };
+    if args.saved {
+        if args.from.is_some() || args.large_block || args.embed || args.compressed || args.redact.is_some() {
+            return Err(usage("incompatible flags combined with saved send flag"));
+        }
+        if to.contains('@') {
+            return Err(usage(
+                "saved send must specify the dataset with partially-received state",
+            ));
+        }
+    }
     args.refuse_terminal()?;
+    if args.saved {
+        return resume::saved(paths, args, to);
+    }
     let from = args.from.as_ref().map(|from| full_source_name(to, from));
     for name in [Some(to), from.as_ref()].into_iter().flatten() {
         check_entity_name(name)
@@ -91,8 +110,14 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     }
     let pool = paths.open_pool_of(to)?;
     let dsl = DslPool::new(&pool);
-    let resolved =
-        Resolved::find(&dsl, to, from.as_deref()).map_err(|error| not_found(to, from.as_deref(), error))?;
+    let cannot_find = |error| not_found(to, from.as_deref(), error);
+    let mut resolved = Resolved::find(&dsl, to, from.as_deref()).map_err(cannot_find)?;
+    if let Some(bookmark) = &args.redact {
+        let bookmark = bookmark
+            .split_once('#')
+            .map_or(bookmark.as_str(), |(_, name)| name);
+        resolved.redact(&dsl, bookmark).map_err(cannot_find)?;
+    }
     send_resolved(&pool, args, &resolved, args.send_options())
 }
 

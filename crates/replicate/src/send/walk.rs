@@ -1,0 +1,114 @@
+//! The walk of a send: what it comes by, merged with what is redacted, is laid out as records, job by job.
+
+use super::job::Job;
+use super::merge::Merger;
+use super::recorder::Recorder;
+use super::{SendError, Source};
+use zferry_zpool::dmu::{Object, ObjectSet, ReadAhead, Stop, Traversal, Visit};
+use zferry_zpool::{Error, ObjectNumber, Pool};
+use zferry_zstream::flags::FeatureFlags;
+
+/// A job is handed over when it holds this many bytes of stream.
+pub(super) const JOB_BYTES: usize = 512 << 10;
+
+/// What ends a walk early.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Nobody takes what it makes any more.
+    Cancelled,
+    /// Something cannot be sent.
+    Failed(SendError),
+}
+
+/// Takes a job that is full, and leaves an empty one.
+pub(super) type Take<'a> = dyn FnMut(&mut Job) -> Result<(), Ending> + 'a;
+
+/// Lays out records and hands them over.
+pub(super) struct Layout<'a> {
+    recorder: Recorder<'a>,
+    job: Job,
+    take: &'a mut Take<'a>,
+}
+
+impl Layout<'_> {
+    /// Adds the records of what the walk came by.
+    pub(super) fn visit(&mut self, visit: &Visit<'_>) -> Result<(), Ending> {
+        self.recorder
+            .visit(visit, &mut self.job)
+            .map_err(Ending::Failed)?;
+        self.hand_over_full()
+    }
+
+    /// Adds a range of an object's bytes that are left out.
+    pub(super) fn redact(&mut self, object: ObjectNumber, offset: u64, length: u64) -> Result<(), Ending> {
+        self.recorder.redact(object, offset, length, &mut self.job);
+        self.hand_over_full()
+    }
+
+    /// Adds blocks of an object, from `start` to before `end`, that are holes.
+    pub(super) fn free_blocks(&mut self, object: &Object, start: u64, end: u64) -> Result<(), Ending> {
+        self.recorder.free_blocks(object, start, end, &mut self.job);
+        self.hand_over_full()
+    }
+
+    fn hand_over_full(&mut self) -> Result<(), Ending> {
+        if self.job.len() >= JOB_BYTES {
+            (self.take)(&mut self.job)?;
+        }
+        Ok(())
+    }
+}
+
+/// Walks all that is sent of `source` and hands over its records.
+pub(super) fn walk<'a>(
+    pool: &'a Pool,
+    source: &'a Source,
+    set: &'a ObjectSet,
+    features: FeatureFlags,
+    ahead: &dyn ReadAhead,
+    take: &'a mut Take<'a>,
+) -> Result<(), Ending> {
+    let pool_error = |error: Error| {
+        Ending::Failed(SendError::Pool {
+            dataset: source.name.clone(),
+            source: error,
+        })
+    };
+    let resume = source.resume_at(pool, set).map_err(Ending::Failed)?;
+    let traversal = Traversal {
+        reader: pool.reader(),
+        since: source.since(),
+        resume,
+        ahead,
+    };
+    let mut merger = Merger::new(
+        pool.reader(),
+        set,
+        [source.redact.as_ref(), source.redacted_before.as_ref()],
+        resume,
+    )
+    .map_err(pool_error)?;
+    let mut layout = Layout {
+        recorder: Recorder::new(source, features, &set.meta_dnode.dnode),
+        job: Job::default(),
+        take,
+    };
+    let ending = |stop| match stop {
+        Stop::Pool(error) => pool_error(error),
+        Stop::Visitor(ending) => ending,
+    };
+    let walked = traversal.run(&source.root, &mut |visit| match &mut merger {
+        Some(merger) => merger.visit(&visit, &mut layout).map_err(ending),
+        None => layout.visit(&visit),
+    });
+    walked.map_err(ending)?;
+    if let Some(merger) = &mut merger {
+        merger.finish(&mut layout).map_err(ending)?;
+    }
+    layout.recorder.flush(&mut layout.job);
+    if layout.job.is_empty() {
+        Ok(())
+    } else {
+        (layout.take)(&mut layout.job)
+    }
+}
