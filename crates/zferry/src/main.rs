@@ -9,6 +9,7 @@ mod datasets;
 mod error;
 mod output;
 mod pools;
+mod writing;
 
 use std::process::ExitCode;
 

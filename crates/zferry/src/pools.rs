@@ -133,6 +133,19 @@ impl Paths {
         Ok(pools)
     }
 
+    /// Every file in which a pool is looked for.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>, CommandError> {
+        let mut files = Vec::new();
+        for path in &self.paths {
+            if path.is_dir() {
+                files.extend(files_of(path)?);
+            } else {
+                files.push(path.clone());
+            }
+        }
+        Ok(files)
+    }
+
     /// What to do where no place to look for pools is known.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         let hint = "No pool is known: say which files it lies in with -d PATH before the subcommand.";

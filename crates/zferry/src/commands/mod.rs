@@ -1,10 +1,14 @@
 //! The subcommands, a file each: its arguments, whose doc comments are its help, and what it does.
 
+mod assignment;
 mod completion;
+mod create;
 mod get;
 mod list;
 mod pool;
 mod send;
+mod set;
+mod snapshot;
 mod stream;
 
 use clap::Subcommand;
@@ -15,11 +19,15 @@ use crate::error::CommandError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Completion(completion::Args),
+    Create(create::Args),
     Get(get::Args),
+    Inherit(set::InheritArgs),
     List(list::Args),
     #[command(subcommand)]
     Pool(pool::Command),
     Send(send::Args),
+    Set(set::Args),
+    Snapshot(snapshot::Args),
     Stream(stream::Args),
 }
 
@@ -27,10 +35,14 @@ pub(crate) enum Command {
 pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Completion(args) => completion::run(&args),
+        Command::Create(args) => create::run(&cli.paths, &args),
         Command::Get(args) => get::run(&cli.paths, &args),
+        Command::Inherit(args) => set::inherit(&cli.paths, &args),
         Command::List(args) => list::run(&cli.paths, &args),
         Command::Pool(command) => pool::run(&cli.paths, command),
         Command::Send(args) => send::run(&cli.paths, &args),
+        Command::Set(args) => set::run(&cli.paths, &args),
+        Command::Snapshot(args) => snapshot::run(&cli.paths, &args),
         Command::Stream(args) => stream::run(&args),
     }
 }

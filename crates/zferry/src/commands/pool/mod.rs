@@ -1,5 +1,8 @@
 //! `zferry pool`: what concerns whole pools.
 
+mod create;
+mod destroy;
+mod export;
 mod get;
 mod list;
 mod scan;
@@ -13,10 +16,14 @@ use crate::pools::{OpenPool, Paths, Pools};
 use std::io::{self, Write};
 use zferry_zpool::dsl::{DslPool, NameError, check_pool_name};
 
-/// Look at whole pools
+/// Make whole pools, and look at them
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Create(create::Args),
+    Destroy(destroy::Args),
+    Export(export::Args),
     Get(get::Args),
+    Import(export::ImportArgs),
     List(list::Args),
     Status(status::Args),
 }
@@ -24,6 +31,10 @@ pub(crate) enum Command {
 /// Does what the command line asks.
 pub(super) fn run(paths: &Paths, command: Command) -> Result<(), CommandError> {
     match command {
+        Command::Create(args) => create::run(&args),
+        Command::Destroy(args) => destroy::run(paths, &args),
+        Command::Export(args) => export::run(paths, &args),
+        Command::Import(args) => export::import(paths, &args),
         Command::Get(args) => get::run(paths, &args),
         Command::List(args) => list::run(paths, &args),
         Command::Status(args) => status::run(paths, &args),

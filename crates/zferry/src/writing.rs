@@ -1,0 +1,114 @@
+//! Opening pools to change them.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use zferry_zpool::vdev::{FileDisk, WritableDisk, WritableFile, read_labels};
+use zferry_zpool::{Environment, Error, OpenOptions, PoolWriter, Timestamp};
+
+use crate::error::CommandError;
+use crate::pools::{Paths, missing};
+
+/// The system's clock, and its random numbers.
+pub(crate) fn environment() -> Result<Environment, CommandError> {
+    let mut source = File::open("/dev/urandom")
+        .map_err(|error| CommandError::failed(format_args!("cannot open '/dev/urandom': {error}")))?;
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp {
+            seconds: since.as_secs(),
+            nanoseconds: since.subsec_nanos(),
+        }
+    };
+    // Without random numbers, those of the clock must do: guids only have to differ.
+    let random = move || {
+        let mut bytes = [0; 8];
+        match source.read_exact(&mut bytes) {
+            Ok(()) => u64::from_le_bytes(bytes),
+            Err(_) => u64::from(now().nanoseconds) << 32 ^ now().seconds,
+        }
+    };
+    Ok(Environment::new(now, random))
+}
+
+/// The files and devices of a pool among those where pools are looked for, by its name.
+pub(crate) fn paths_of(paths: &Paths, pool: &str) -> Result<Vec<PathBuf>, CommandError> {
+    if let Some(hint) = paths.hint() {
+        return Err(missing(pool).hint(hint));
+    }
+    let mut found: Vec<(u64, PathBuf)> = Vec::new();
+    for path in paths.files()? {
+        let Ok(disk) = FileDisk::open(&path) else { continue };
+        let Ok(label) = read_labels(&disk) else { continue };
+        if label.pool_name() == Some(pool) {
+            found.push((label.pool_guid().unwrap_or(0), path));
+        }
+    }
+    let guids: BTreeSet<u64> = found.iter().map(|(guid, _)| *guid).collect();
+    if guids.len() > 1 {
+        let sentence = format!("cannot open '{pool}': there is more than one pool of that name");
+        return Err(CommandError::failed(sentence));
+    }
+    if found.is_empty() {
+        return Err(missing(pool).hint(format_args!(
+            "None of the places given with -d holds a pool '{pool}'."
+        )));
+    }
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Opens files and devices for writing.
+pub(crate) fn open_disks(paths: &[PathBuf]) -> Result<Vec<Arc<dyn WritableDisk>>, CommandError> {
+    let mut disks: Vec<Arc<dyn WritableDisk>> = Vec::new();
+    for path in paths {
+        disks.push(Arc::new(
+            WritableFile::open(path).map_err(|error| cannot_open(path, &error))?,
+        ));
+    }
+    Ok(disks)
+}
+
+/// Opens the pool of a dataset for writing.
+pub(crate) fn open_pool_of(paths: &Paths, dataset: &str) -> Result<PoolWriter, CommandError> {
+    open_pool(paths, dataset, false)
+}
+
+/// The same, also where it was not exported or was destroyed.
+pub(crate) fn open_pool(paths: &Paths, dataset: &str, is_forced: bool) -> Result<PoolWriter, CommandError> {
+    let name = dataset.split(['/', '@', '#']).next().unwrap_or_default();
+    let disks = open_disks(&paths_of(paths, name)?)?;
+    let options = OpenOptions::default();
+    let opened = if is_forced {
+        PoolWriter::open_forced(disks, &options, environment()?)
+    } else {
+        PoolWriter::open(disks, &options, environment()?)
+    };
+    opened.map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")))
+}
+
+pub(crate) fn cannot_open(path: &Path, error: &Error) -> CommandError {
+    CommandError::failed(format_args!("cannot open '{}': {error}", path.display()))
+}
+
+/// Notes in the pool's history how this command was called, and commits.
+pub(crate) fn finish(mut writer: PoolWriter) -> Result<(), CommandError> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let commit = writer
+        .log_command(&format!("zferry {}", words.join(" ")))
+        .and_then(|()| writer.commit());
+    commit
+        .map(drop)
+        .map_err(|error| CommandError::failed(format_args!("cannot write to the pool: {error}")))
+}
+
+/// The absolute form of a path, as labels name it.
+pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(path) => Ok(path),
+        Err(_) => std::path::absolute(path),
+    }
+}
