@@ -365,3 +365,38 @@ fn what_is_left_after_a_crash_is_a_commit() {
         states.push(model.clone());
     }
 }
+
+#[test]
+fn space_maps_stay_small_in_a_long_life() {
+    let disk: Arc<dyn WritableDisk> = match std::env::var("ZFERRY_LEAVE_POOLS") {
+        Ok(folder) => {
+            let path = std::path::Path::new(&folder).join("long.img");
+            let _ = std::fs::remove_file(&path);
+            Arc::new(WritableFile::create(&path, 128 << 20).unwrap())
+        }
+        Err(_) => Arc::new(SimulatedDisk::new("long", 128 << 20)),
+    };
+    let mut writer = create(&disk, 3);
+    let mut numbers = Numbers(77);
+    let id = writer.begin_dataset("life/x", &options()).unwrap();
+    writer.finish_dataset(id, "s", 7, 1_600_000_000).unwrap();
+    writer.commit().unwrap();
+    let mut model = Model::new();
+    for _ in 0..400 {
+        for _ in 0..4 {
+            change(&mut writer, id, &mut model, &mut numbers);
+        }
+        writer.commit().unwrap();
+    }
+    drop(writer);
+    let pool = open(&disk);
+    assert_eq!(difference(&read_back(&pool, "life/x", &model), &model), None);
+    // The pool's own metadata stays small, however often it is written.
+    let used = pool.usage().unwrap().allocated;
+    let live: u64 = model
+        .values()
+        .flat_map(|content| content.blocks.values())
+        .map(|block| block.len() as u64)
+        .sum();
+    assert!(used < 3 * live + (16 << 20), "{used} bytes for {live}");
+}

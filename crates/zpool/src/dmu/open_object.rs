@@ -7,6 +7,7 @@ use super::ledger::Ledger;
 use super::{Dnode, DnodeFlags, ObjectType};
 use crate::spa::{Block, BlockPointer, BlockPolicy, BlockWriter, PreparedBlock, Purpose};
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Unsupported};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use zferry_blocks::checksum::ChecksumAlgorithm;
@@ -328,8 +329,13 @@ impl OpenObject {
 
     /// The content of a data block; `None` for a hole.
     pub(crate) fn block(&self, io: &BlockWriter, id: u64) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.peek(io, id)?.map(Cow::into_owned))
+    }
+
+    /// The same, only to be looked at.
+    pub(crate) fn peek(&self, io: &BlockWriter, id: u64) -> Result<Option<Cow<'_, [u8]>>, Error> {
         if let Some(content) = self.content.get(&id) {
-            return Ok(Some(content.clone()));
+            return Ok(Some(Cow::Borrowed(content)));
         }
         let pointer = self.pointer(io, 0, id)?;
         if pointer.is_hole() {
@@ -343,7 +349,7 @@ impl OpenObject {
         if pointer.is_redacted() {
             return Err(Unsupported::Redacted.into());
         }
-        Ok(Some(io.reader.read(&pointer)?.bytes))
+        Ok(Some(Cow::Owned(io.reader.read(&pointer)?.bytes)))
     }
 
     /// The content of a data block, zeros for a hole.

@@ -234,7 +234,7 @@ impl OpenSet {
     /// What a number leads to.
     pub(crate) fn slot(&self, io: &BlockWriter, number: ObjectNumber) -> Result<SlotState, Error> {
         let first = number.0.saturating_sub(number.0 & SLOTS.saturating_sub(1));
-        let Some(block) = self.meta.block(io, number.0 / SLOTS)? else {
+        let Some(block) = self.meta.peek(io, number.0 / SLOTS)? else {
             return Ok(SlotState::Free);
         };
         let mut at = first;
@@ -266,7 +266,7 @@ impl OpenSet {
         while let Some(id) = self.meta.next_block(io, at / SLOTS)? {
             let first = id.saturating_mul(SLOTS);
             at = at.max(first);
-            let block = self.meta.block_or_zeros(io, id)?;
+            let block = self.meta.peek(io, id)?.unwrap_or_default();
             let mut slot = 0;
             while slot < SLOTS {
                 let bytes = slot_of(&block, slot);
@@ -299,7 +299,7 @@ impl OpenSet {
             if number.0 == 0 || number.0 >= OBJECT_MAX {
                 return Err(missing());
             }
-            let block = self.meta.block(io, number.0 / SLOTS)?.ok_or_else(missing)?;
+            let block = self.meta.peek(io, number.0 / SLOTS)?.ok_or_else(missing)?;
             let bytes = slot_of(&block, number.0 & SLOTS.saturating_sub(1));
             if Dnode::is_free(bytes) {
                 return Err(missing());
@@ -359,7 +359,7 @@ impl OpenSet {
         let mut number = self.hint.max(1);
         loop {
             let id = number / SLOTS;
-            let in_change = self.meta.block(io, id)?;
+            let in_change = self.meta.peek(io, id)?;
             let first = id.saturating_mul(SLOTS);
             let Some(block) = in_change else { break };
             let slot = (number.saturating_sub(first)..SLOTS)
