@@ -1,12 +1,9 @@
 //! Which pools there are: in the files and folders that `-d` or `ZFERRY_PATH` name.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use zferry_zpool::vdev::{Disk, FileDisk, read_labels};
-use zferry_zpool::{Error, OpenOptions, Pool};
+use zferry_zpool::{Discovery, Error, OpenOptions, Pool, discover, members};
 
 use crate::error::CommandError;
 
@@ -75,17 +72,24 @@ impl Paths {
         if let Some(hint) = self.hint() {
             return Err(missing(dataset).hint(hint));
         }
-        for (_, disk) in self.disks()? {
-            // What is no pool is no error: a folder may hold anything.
-            if read_labels(&disk).is_ok_and(|label| label.pool_name() == Some(name)) {
-                let open = Pool::open(Arc::new(disk), &OpenOptions::default());
-                return open
-                    .map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")));
-            }
+        let found = self.find()?;
+        let mut called = found.pools.iter().filter(|pool| pool.name() == name);
+        let Some(pool) = called.next() else {
+            return Err(missing(dataset).hint(format_args!(
+                "None of the places given with -d holds a pool '{name}'."
+            )));
+        };
+        if let Some(other) = called.next() {
+            let (one, other) = (pool.guid(), other.guid());
+            return Err(CommandError::failed(format_args!(
+                "cannot open '{name}': more than one matching pool"
+            ))
+            .hint(format_args!(
+                "Name with -d the files of one alone: there is {one}, and {other}."
+            )));
         }
-        Err(missing(dataset).hint(format_args!(
-            "None of the places given with -d holds a pool '{name}'."
-        )))
+        pool.open(&OpenOptions::default())
+            .map_err(|error| CommandError::failed(cannot_open(name, &error)))
     }
 
     /// Opens the pools of these datasets; without any, every pool that is found.
@@ -95,38 +99,32 @@ impl Paths {
             .map(|name| name.split(['/', '@', '#']).next().unwrap_or_default())
             .collect();
         let mut pools = Pools::default();
-        let mut found: HashMap<String, PathBuf> = HashMap::new();
-        for (path, disk) in self.disks()? {
-            let label = match read_labels(&disk) {
-                Ok(label) => label,
-                // In a folder, other files are no error.
-                Err(_) if !self.paths.contains(&path) => continue,
-                Err(error) => {
-                    pools.failures.push(error.to_string());
-                    continue;
-                }
-            };
-            let name = label.pool_name().unwrap_or_default().to_owned();
-            if !wanted.is_empty() && !wanted.contains(&&*name) {
+        let found = self.find()?;
+        pools.failures.extend(found.failures.iter().map(Error::to_string));
+        let mut opened: HashMap<&str, u64> = HashMap::new();
+        for candidate in &found.pools {
+            let name = candidate.name();
+            if !wanted.is_empty() && !wanted.contains(&name) {
                 continue;
             }
-            if let Some(other) = found.get(&name) {
-                let (path, other) = (path.display(), other.display());
+            if let Some(other) = opened.insert(name, candidate.guid()) {
+                opened.insert(name, other);
+                let guid = candidate.guid();
                 pools.failures.push(format!(
-                    "{path}: passed over, for {other} holds a pool '{name}' too"
+                    "cannot open '{name}' with guid {guid}: another pool has this name, with guid {other}"
                 ));
                 continue;
             }
-            found.insert(name.clone(), path.clone());
-            let size = disk.size();
-            match Pool::open(Arc::new(disk), &OpenOptions::default()) {
+            let mut devices = candidate.devices().values();
+            let disk = devices.next().map(|device| &device.disk);
+            match candidate.open(&OpenOptions::default()) {
                 Ok(pool) => pools.pools.push(OpenPool {
                     pool,
-                    name,
-                    path,
-                    size,
+                    name: name.to_owned(),
+                    path: disk.map(|disk| disk.name().into()).unwrap_or_default(),
+                    size: disk.map_or(0, |disk| disk.size()),
                 }),
-                Err(error) => pools.failures.push(format!("cannot open '{name}': {error}")),
+                Err(error) => pools.failures.push(cannot_open(name, &error)),
             }
         }
         pools.pools.sort_by(|a, b| a.name.cmp(&b.name));
@@ -138,7 +136,10 @@ impl Paths {
         let mut files = Vec::new();
         for path in &self.paths {
             if path.is_dir() {
-                files.extend(files_of(path)?);
+                let members = members(path);
+                let members =
+                    members.map_err(|error| CommandError::failed(format_args!("cannot open {error}")));
+                files.extend(members?);
             } else {
                 files.push(path.clone());
             }
@@ -152,18 +153,8 @@ impl Paths {
         self.paths.is_empty().then_some(hint)
     }
 
-    fn disks(&self) -> Result<Vec<(PathBuf, FileDisk)>, CommandError> {
-        let mut disks = Vec::new();
-        for path in &self.paths {
-            if path.is_dir() {
-                let files = files_of(path)?.into_iter();
-                disks.extend(files.filter_map(|file| Some((file.clone(), FileDisk::open(&file).ok()?))));
-            } else {
-                let disk = FileDisk::open(path);
-                disks.push((path.clone(), disk.map_err(|error| cannot_open(path, &error))?));
-            }
-        }
-        Ok(disks)
+    fn find(&self) -> Result<Discovery, CommandError> {
+        discover(&self.paths).map_err(|error| CommandError::failed(format_args!("cannot open {error}")))
     }
 }
 
@@ -172,24 +163,11 @@ pub(crate) fn missing(dataset: &str) -> CommandError {
     CommandError::failed(format_args!("cannot open '{dataset}': dataset does not exist"))
 }
 
-fn cannot_open(path: &Path, error: &Error) -> CommandError {
-    CommandError::failed(format_args!("cannot open '{}': {error}", path.display()))
-}
-
-/// The files of a folder, in the order of their names.
-fn files_of(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
-    let entries = fs::read_dir(folder).map_err(|source| cannot_open(folder, &Error::io("folder", source)))?;
-    let mut files: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_file_or_device(path))
-        .collect();
-    files.sort_unstable();
-    Ok(files)
-}
-
-/// Whether a path leads to what can hold a pool: opening anything else, such as a pipe, might wait for ever.
-fn is_file_or_device(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() || metadata.file_type().is_block_device())
+/// Why a pool cannot be opened, as a sentence.
+fn cannot_open(name: &str, error: &Error) -> String {
+    match error {
+        // It says itself what cannot be opened.
+        Error::MissingDevices(missing) => missing.to_string(),
+        error => format!("cannot open '{name}': {error}"),
+    }
 }

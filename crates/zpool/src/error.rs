@@ -1,6 +1,7 @@
 //! What can go wrong with a pool, told apart by who could mend it.
 
 use crate::spa::BlockPointer;
+use crate::vdev::MissingDevices;
 use crate::{BlockId, ObjectNumber};
 use std::fmt;
 
@@ -28,6 +29,12 @@ pub enum Error {
         /// The file or device.
         disk: String,
     },
+    /// More devices are missing than the pool's redundancy makes up for.
+    #[error(transparent)]
+    MissingDevices(Box<MissingDevices>),
+    /// The devices that were given belong to several pools.
+    #[error("there are several pools: {}", .0.join(", "))]
+    SeveralPools(Vec<String>),
     /// The pool is sound but uses something that this version of zferry does not know.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
@@ -131,14 +138,6 @@ pub enum Unsupported {
     /// A kind of virtual device.
     #[error("the pool has a vdev of type '{0}', which is not supported")]
     VdevType(String),
-    /// The pool spans more devices than were found.
-    #[error("the pool has {wanted} top-level vdevs, {found} found")]
-    MissingVdevs {
-        /// How many the configuration names.
-        wanted: u64,
-        /// How many were found.
-        found: u64,
-    },
     /// A table with more entries than are kept in memory.
     #[error("object {object} is a table that takes more than {bytes_max} bytes of memory")]
     TableSize {

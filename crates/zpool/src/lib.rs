@@ -5,10 +5,12 @@
 //! - [`dmu`]: dnodes, block trees, object sets and their traversal, with [`zap`] beside it;
 //! - [`dsl`]: directories, datasets, snapshots, clones, bookmarks, properties, holds.
 //!
-//! A storey uses only those before it. [`Pool`] is the way in.
+//! A storey uses only those before it. [`discover`] finds pools, [`Pool`] is the way in.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 
+mod candidate;
+mod discover;
 pub mod dmu;
 pub mod dsl;
 mod environment;
@@ -20,6 +22,8 @@ pub mod vdev;
 mod writer;
 pub mod zap;
 
+pub use candidate::{CandidateDevice, Condition, PoolCandidate, Survey};
+pub use discover::{Discovery, discover, members};
 pub use environment::{Environment, Timestamp};
 pub use error::{Attempt, Corrupt, Error, Place, Unreadable, Unsupported};
 pub use pool::{OpenOptions, Pool};

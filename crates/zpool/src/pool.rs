@@ -1,10 +1,10 @@
 //! A pool, opened for reading.
 
 use crate::dmu::{Object, ObjectSet};
-use crate::spa::{BlockReader, check_readable};
-use crate::vdev::{Disk, Label, Uberblock, VdevTree, read_labels};
+use crate::spa::{BlockPointer, BlockReader, check_readable, read_mappings};
+use crate::vdev::{Disk, Label, Uberblock, VdevNodes, VdevStatus, VdevTree};
 use crate::zap;
-use crate::{Corrupt, Error, ObjectNumber, Unsupported};
+use crate::{CandidateDevice, Corrupt, Error, ObjectNumber, PoolCandidate, Unsupported};
 use std::sync::Arc;
 use zferry_blocks::checksum::{Salt, Summer};
 use zferry_nvlist::{Limits, NvList};
@@ -14,12 +14,16 @@ use zferry_nvlist::{Limits, NvList};
 pub struct OpenOptions {
     /// How many bytes of metadata are kept in memory.
     pub cache_bytes: u64,
+    /// Whether a pool is opened although whole top-level vdevs are missing, so that what lies on the others can be
+    /// read.
+    pub is_incomplete_allowed: bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 32 << 20,
+            is_incomplete_allowed: false,
         }
     }
 }
@@ -30,6 +34,7 @@ pub struct Pool {
     label: Label,
     config: NvList,
     uberblock: Uberblock,
+    vdevs: Vec<VdevStatus>,
     reader: Arc<BlockReader>,
     meta: ObjectSet,
     directory: Object,
@@ -47,30 +52,12 @@ const CONFIG_LIMITS: Limits = Limits {
 };
 
 impl Pool {
-    /// Opens the pool whose only vdev is `disk`, at its newest uberblock.
+    /// Opens the pool that lies on `disk`, at its newest uberblock. Its other devices, if it has any, count as missing.
     ///
     /// # Errors
-    /// Where the device holds no pool, the pool uses what zferry does not know, or what leads to its metadata is
-    /// damaged.
+    /// As [`Self::open_disks`].
     pub fn open(disk: Arc<dyn Disk>, options: &OpenOptions) -> Result<Self, Error> {
-        let label = read_labels(&*disk)?;
-        let no_uberblock = || Error::NoUberblock {
-            disk: disk.name().to_owned(),
-        };
-        let uberblock = label.uberblocks.first().cloned().ok_or_else(no_uberblock)?;
-        Self::open_at(disk, label, uberblock, options)
-    }
-
-    /// Opens the pool that lies on `disks`, at its newest uberblock.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_disks(disks: Vec<Arc<dyn Disk>>, options: &OpenOptions) -> Result<Self, Error> {
-        let found = u64::try_from(disks.len()).unwrap_or(u64::MAX);
-        match <[_; 1]>::try_from(disks) {
-            Ok([disk]) => Self::open(disk, options),
-            Err(_) => Err(Unsupported::MissingVdevs { wanted: 1, found }.into()),
-        }
+        Self::open_disks(vec![disk], options)
     }
 
     /// A pool that has nothing yet, to be made.
@@ -86,45 +73,44 @@ impl Pool {
             label,
             config,
             uberblock,
+            vdevs: Vec::new(),
             reader,
             meta,
             directory,
         }
     }
 
-    fn open_at(
-        disk: Arc<dyn Disk>,
-        label: Label,
-        uberblock: Uberblock,
-        options: &OpenOptions,
-    ) -> Result<Self, Error> {
-        let version = uberblock.version;
-        if version == 0 || (version > VERSION_COUNTED_MAX && version != VERSION_FEATURES) {
-            return Err(Unsupported::PoolVersion(version).into());
+    /// Opens the pool that lies on `disks`, at its newest uberblock. Disks without labels are passed over as long as
+    /// others have some.
+    ///
+    /// # Errors
+    /// [`Error::NoLabel`] where no disk has a label, [`Error::SeveralPools`] where they belong to different pools, and
+    /// as [`PoolCandidate::open`].
+    pub fn open_disks(disks: Vec<Arc<dyn Disk>>, options: &OpenOptions) -> Result<Self, Error> {
+        let mut devices = Vec::new();
+        let mut failure = None;
+        for disk in disks {
+            match CandidateDevice::read(disk) {
+                Ok(device) => devices.push(device),
+                Err(error) => failure = Some(error),
+            }
         }
-        if let Some(features) = label.config.list("features_for_read") {
-            check_readable(features.iter().map(|(name, _)| name))?;
+        let found = PoolCandidate::of_devices(devices);
+        match found.pools.as_slice() {
+            [] => Err(found
+                .failures
+                .into_iter()
+                .next()
+                .or(failure)
+                .unwrap_or(Error::NoLabel {
+                    disk: "hot spares and caches alone".to_owned(),
+                })),
+            [candidate] => candidate.open(options),
+            several => {
+                let name = |pool: &PoolCandidate| format!("'{}' (guid {})", pool.name(), pool.guid());
+                Err(Error::SeveralPools(several.iter().map(name).collect()))
+            }
         }
-        // The label only bootstraps: one top-level vdev, enough to read the configuration that is trusted.
-        let vdevs = VdevTree::single(&bootstrap_tree(&label.config)?, disk)?;
-        let mut reader = BlockReader::new(vdevs, Summer::new(None), options.cache_bytes);
-        let meta = ObjectSet::read(&reader, &uberblock.root)?;
-        let directory = meta.object(&reader, ObjectNumber(1))?;
-        let config = read_config(&reader, &meta, &directory)?;
-        check_features(&reader, &meta, &directory)?;
-        if let Some(salt) = zap::lookup(&reader, &directory, "org.illumos:checksum_salt")? {
-            let salt = salt.as_bytes().and_then(|bytes| bytes.try_into().ok());
-            let salt = salt.ok_or_else(|| Corrupt::new("the pool's checksum salt is not 32 bytes long"))?;
-            reader.set_summer(Summer::new(Some(Salt(salt))));
-        }
-        Ok(Self {
-            label,
-            config,
-            uberblock,
-            reader: Arc::new(reader),
-            meta,
-            directory,
-        })
     }
 
     /// The pool's name.
@@ -169,6 +155,12 @@ impl Pool {
         &self.uberblock
     }
 
+    /// The state of the pool and of each of its vdevs, each before its children: the pool itself comes first.
+    #[must_use]
+    pub fn vdevs(&self) -> &[VdevStatus] {
+        &self.vdevs
+    }
+
     /// Whether a feature is in use: its count is above zero.
     ///
     /// # Errors
@@ -205,6 +197,7 @@ impl Pool {
             label: self.label.clone(),
             config,
             uberblock,
+            vdevs: self.vdevs.clone(),
             reader: self.shared_reader(),
             meta,
             directory,
@@ -250,18 +243,62 @@ impl Pool {
     }
 }
 
-/// A root vdev as the pool's own configuration would have it, made from what a label knows.
-fn bootstrap_tree(label: &NvList) -> Result<NvList, Error> {
-    let top = label
-        .list("vdev_tree")
-        .ok_or_else(|| Corrupt::new("the label has no vdev tree"))?;
-    let wanted = label.u64("vdev_children").unwrap_or(1);
-    if wanted != 1 {
-        return Err(Unsupported::MissingVdevs { wanted, found: 1 }.into());
+/// Opens a pool at one of its uberblocks: by what the labels know as far as the pool's own configuration, and from there
+/// on by that.
+pub(crate) fn open_candidate(
+    candidate: &PoolCandidate,
+    uberblock: &Uberblock,
+    options: &OpenOptions,
+) -> Result<Pool, Error> {
+    let version = uberblock.version;
+    if version == 0 || (version > VERSION_COUNTED_MAX && version != VERSION_FEATURES) {
+        return Err(Unsupported::PoolVersion(version).into());
     }
-    let mut root = NvList::new();
-    root.insert("children", zferry_nvlist::Value::NvListArray(vec![top.clone()]));
-    Ok(root)
+    if let Some(features) = candidate.config().list("features_for_read") {
+        check_readable(features.iter().map(|(name, _)| name))?;
+    }
+    let devices = candidate.disks();
+    let vdevs = VdevTree::build(candidate.nodes(), &devices, uberblock.reflow)?;
+    let mut reader = BlockReader::new(vdevs, Summer::new(None), options.cache_bytes);
+    let bootstrap = read_trusted(&reader, &uberblock.root).map_err(|error| {
+        // Where devices are missing, that is the reason.
+        candidate.lacks(candidate.vdevs()).err().unwrap_or(error)
+    })?;
+    let (meta, directory, config) = bootstrap;
+
+    let nodes = match config.list("vdev_tree") {
+        Some(tree) => VdevNodes::decode(tree)?,
+        None => candidate.nodes().clone(),
+    };
+    let vdevs = candidate.status_of(&nodes);
+    if !options.is_incomplete_allowed {
+        candidate.lacks(&vdevs)?;
+    }
+    *reader.vdevs_mut() = VdevTree::build(&nodes, &devices, uberblock.reflow)?;
+    read_mappings(&mut reader, &meta, &nodes)?;
+    check_features(&reader, &meta, &directory)?;
+    if let Some(salt) = zap::lookup(&reader, &directory, "org.illumos:checksum_salt")? {
+        let salt = salt.as_bytes().and_then(|bytes| bytes.try_into().ok());
+        let salt = salt.ok_or_else(|| Corrupt::new("the pool's checksum salt is not 32 bytes long"))?;
+        reader.set_summer(Summer::new(Some(Salt(salt))));
+    }
+    Ok(Pool {
+        label: candidate.label().clone(),
+        config,
+        uberblock: uberblock.clone(),
+        vdevs,
+        reader: Arc::new(reader),
+        meta,
+        directory,
+    })
+}
+
+/// The meta object set, its directory, and the configuration that the pool itself holds.
+fn read_trusted(reader: &BlockReader, root: &BlockPointer) -> Result<(ObjectSet, Object, NvList), Error> {
+    let meta = ObjectSet::read(reader, root)?;
+    let directory = meta.object(reader, ObjectNumber(1))?;
+    let config = read_config(reader, &meta, &directory)?;
+    Ok((meta, directory, config))
 }
 
 fn directory_object(

@@ -63,6 +63,17 @@ impl Dva {
         let gang = if self.gang { 1 << 63 } else { 0 };
         [first, (self.offset >> SECTOR_SHIFT) | gang]
     }
+
+    /// Decodes an address.
+    #[must_use]
+    pub fn from_words([first, second]: [u64; 2]) -> Self {
+        Self {
+            vdev: u32::try_from(bits(first, 32, 24)).unwrap_or(u32::MAX),
+            offset: bits(second, 0, 63).saturating_mul(1 << SECTOR_SHIFT),
+            allocated: bits(first, 0, 24) << SECTOR_SHIFT,
+            gang: bits(second, 63, 1) == 1,
+        }
+    }
 }
 
 /// What an embedded pointer carries.
@@ -319,12 +330,7 @@ impl BlockPointer {
             .into_iter()
             .take(count)
             .filter(|pair| *pair != [0, 0])
-            .map(|[first, second]| Dva {
-                vdev: u32::try_from(bits(first, 32, 24)).unwrap_or(u32::MAX),
-                offset: bits(second, 0, 63).saturating_mul(1 << SECTOR_SHIFT),
-                allocated: bits(first, 0, 24) << SECTOR_SHIFT,
-                gang: bits(second, 63, 1) == 1,
-            })
+            .map(Dva::from_words)
     }
 
     /// Space that the block takes with all its copies, in bytes.

@@ -38,7 +38,6 @@ const READABLE: &[&str] = &[
     "com.klarasystems:fast_dedup",
     "com.klarasystems:large_microzap",
     "com.klarasystems:vdev_zaps_v2",
-    "com.seagate:draid_failure_domains",
     "com.truenas:physical_rewrite",
     "org.freebsd:zstd_compress",
     "org.illumos:edonr",

@@ -12,6 +12,7 @@
 
 use super::read::BlockReader;
 use super::{BlockPointer, Dva};
+use crate::vdev::Address;
 use crate::{Attempt, Txg};
 use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded};
 use zferry_wire::{Endian, usize_from_u64};
@@ -91,6 +92,11 @@ impl BlockReader {
             .tops()
             .get(usize::try_from(dva.vdev).ok()?)
             .map(|top| 1_usize << top.ashift);
+        let address = Address {
+            vdev: dva.vdev,
+            offset: dva.offset,
+            birth: pointer.physical_birth(),
+        };
         for size in [HEADER_BYTES, sector.unwrap_or(HEADER_BYTES)] {
             let mut header = vec![0; size];
             let verifier = [u64::from(dva.vdev), dva.offset, pointer.physical_birth().0, 0];
@@ -103,10 +109,7 @@ impl BlockReader {
                     Err("gang header checksum".to_owned())
                 }
             };
-            if self
-                .vdevs()
-                .read(dva.vdev, dva.offset, &mut header, &mut verify, attempts)
-            {
+            if self.vdevs().read(address, &mut header, &mut verify, attempts) {
                 let pointers = header
                     .get(..size.saturating_sub(EMBEDDED_SIZE))
                     .unwrap_or_default();

@@ -12,6 +12,7 @@ mod metaslab;
 mod prepare;
 mod range_set;
 mod read;
+mod removal;
 mod scan;
 mod space;
 mod space_map;
@@ -28,4 +29,5 @@ pub use space_map::{PoolUsage, SpaceMapPhys, VdevUsage};
 
 pub(crate) use allocator::{Allocator, Purpose};
 pub(crate) use block_writer::BlockWriter;
+pub(crate) use removal::read_mappings;
 pub(crate) use space_map_entries::{encode_all as encode_space_map, is_bloated};

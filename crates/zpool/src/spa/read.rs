@@ -1,7 +1,7 @@
 //! Reading one block: every copy tried, verified, decompressed; and a cache of the blocks that lead to others.
 
 use super::{BlockPointer, Dva};
-use crate::vdev::VdevTree;
+use crate::vdev::{Address, VdevTree};
 use crate::{Attempt, Corrupt, Error, Unreadable, Unsupported};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -74,6 +74,11 @@ impl BlockReader {
     #[must_use]
     pub fn vdevs(&self) -> &VdevTree {
         &self.vdevs
+    }
+
+    /// The vdevs, to be completed while the pool is opened.
+    pub(crate) fn vdevs_mut(&mut self) -> &mut VdevTree {
+        &mut self.vdevs
     }
 
     /// Reads a block of metadata, or takes it from the cache.
@@ -191,7 +196,12 @@ impl BlockReader {
     ) -> bool {
         for dva in pointer.dvas() {
             if !dva.gang {
-                if self.vdevs.read(dva.vdev, dva.offset, buffer, accept, attempts) {
+                let address = Address {
+                    vdev: dva.vdev,
+                    offset: dva.offset,
+                    birth: pointer.physical_birth(),
+                };
+                if self.vdevs.read(address, buffer, accept, attempts) {
                     return true;
                 }
             } else if self.read_gang(pointer, dva, buffer, depth, attempts) {

@@ -9,13 +9,16 @@
 //! the place of the block on the device, so a label that was copied elsewhere is not taken for valid.
 
 use super::{Disk, Uberblock};
-use crate::{Corrupt, Error};
-use zferry_blocks::checksum::{embedded_endian, verify_embedded};
+use crate::{Corrupt, Error, Txg};
+use std::cmp::Reverse;
+use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded};
 use zferry_nvlist::{Limits, NvList};
 use zferry_wire::u64_from_usize;
 
 /// The size of one label, in bytes.
 const LABEL_BYTES: u64 = 256 << 10;
+/// Where the first two labels end, in bytes from the start of the device.
+const LABELS_END: u64 = LABEL_BYTES * 2;
 /// Where the configuration lies in a label, and its size, in bytes.
 pub(super) const CONFIG_OFFSET: u64 = 16 << 10;
 pub(super) const CONFIG_BYTES: usize = 112 << 10;
@@ -47,11 +50,32 @@ impl LabelState {
 pub struct Label {
     /// The configuration with the highest transaction group.
     pub config: NvList,
-    /// Every valid uberblock, the newest first, each once.
+    /// Configurations of earlier transaction groups, the newest first: a change of the configuration reaches two
+    /// labels before the uberblock that makes it valid, and the other two after it.
+    pub older_configs: Vec<NvList>,
+    /// Every valid uberblock, the newest first, each once. Hot spares and caches have none.
     pub uberblocks: Vec<Uberblock>,
 }
 
 impl Label {
+    /// The newest configuration that the uberblock of a transaction group has made valid; the oldest, where all are
+    /// newer than that.
+    #[must_use]
+    pub fn config_at(&self, txg: Txg) -> &NvList {
+        let is_valid = |config: &&NvList| config_txg(config) <= txg;
+        let mut configs = std::iter::once(&self.config).chain(&self.older_configs);
+        configs
+            .find(is_valid)
+            .or_else(|| self.older_configs.last())
+            .unwrap_or(&self.config)
+    }
+
+    /// The guid of the device.
+    #[must_use]
+    pub fn guid(&self) -> Option<u64> {
+        self.config.u64("guid")
+    }
+
     /// What the label says the pool's fate is.
     #[must_use]
     pub fn state(&self) -> LabelState {
@@ -82,19 +106,21 @@ pub(super) fn label_offsets(size: u64) -> Option<[u64; 4]> {
 /// Reads the labels of a device.
 ///
 /// # Errors
-/// [`Error::NoLabel`] where none of the four holds a valid configuration; [`Error::NoUberblock`] where one does, but
-/// no uberblock is valid.
+/// [`Error::NoLabel`] where none of the four holds a valid configuration.
 pub fn read_labels(disk: &dyn Disk) -> Result<Label, Error> {
     let no_label = || Error::NoLabel {
         disk: disk.name().to_owned(),
     };
     let offsets = label_offsets(disk.size()).ok_or_else(no_label)?;
     // An unreadable or damaged copy is what the other three are for.
-    let config = offsets
+    let mut configs: Vec<NvList> = offsets
         .iter()
         .filter_map(|&offset| read_config(disk, offset).ok())
-        .max_by_key(|config| config.u64("txg").unwrap_or(0))
-        .ok_or_else(no_label)?;
+        .collect();
+    configs.sort_by_key(|config| Reverse(config_txg(config)));
+    configs.dedup_by_key(|config| config_txg(config));
+    let mut configs = configs.into_iter();
+    let config = configs.next().ok_or_else(no_label)?;
     let mut uberblocks = Vec::new();
     for offset in offsets {
         let _ = read_ring(disk, offset, ashift(&config), &mut uberblocks);
@@ -108,14 +134,18 @@ pub fn read_labels(disk: &dyn Disk) -> Result<Label, Error> {
             }
         }
     }
-    uberblocks.sort_by_key(|uberblock| std::cmp::Reverse(uberblock.age_key()));
+    uberblocks.sort_by_key(|uberblock| Reverse(uberblock.age_key()));
     uberblocks.dedup_by_key(|uberblock| uberblock.age_key());
-    if uberblocks.is_empty() {
-        return Err(Error::NoUberblock {
-            disk: disk.name().to_owned(),
-        });
-    }
-    Ok(Label { config, uberblocks })
+    Ok(Label {
+        config,
+        older_configs: configs.collect(),
+        uberblocks,
+    })
+}
+
+/// The transaction group with which a configuration was written.
+fn config_txg(config: &NvList) -> Txg {
+    Txg(config.u64("txg").unwrap_or(0))
 }
 
 /// An uberblock slot is as large as a sector of the vdev, within these bounds (powers of two).
@@ -138,11 +168,22 @@ fn ashift(config: &NvList) -> u32 {
 
 fn read_config(disk: &dyn Disk, label: u64) -> Result<NvList, Error> {
     let offset = label.saturating_add(CONFIG_OFFSET);
+    let mismatch = || Corrupt::new(format!("{}: label at {offset}: checksum mismatch", disk.name()));
+    let read = |buffer: &mut [u8], at: u64| {
+        disk.read_at(buffer, at)
+            .map_err(|source| Error::io(disk.name(), source))
+    };
+    // Most files of a folder are no vdevs, which their last bytes tell.
+    let mut trailer = [0; EMBEDDED_SIZE];
+    let end = offset.saturating_add(u64_from_usize(CONFIG_BYTES));
+    read(&mut trailer, end.saturating_sub(u64_from_usize(EMBEDDED_SIZE)))?;
+    if embedded_endian(&trailer).is_none() {
+        return Err(mismatch().into());
+    }
     let mut block = vec![0; CONFIG_BYTES];
-    disk.read_at(&mut block, offset)
-        .map_err(|source| Error::io(disk.name(), source))?;
+    read(&mut block, offset)?;
     if !is_sealed(&block, offset) {
-        return Err(Corrupt::new(format!("{}: label at {offset}: checksum mismatch", disk.name())).into());
+        return Err(mismatch().into());
     }
     let (config, _) = NvList::decode(&block, &Limits::default())
         .map_err(|error| Corrupt::new(format!("{}: label at {offset}: {error}", disk.name())))?;
@@ -176,8 +217,17 @@ fn is_sealed(block: &[u8], offset: u64) -> bool {
 /// The bytes of a device that hold data, in bytes from [`DATA_OFFSET`] on.
 pub(crate) fn data_bytes(size: u64) -> u64 {
     let end = size.saturating_sub(size % LABEL_BYTES);
-    end.saturating_sub(LABEL_BYTES.saturating_mul(2))
-        .saturating_sub(DATA_OFFSET)
+    end.saturating_sub(LABELS_END).saturating_sub(DATA_OFFSET)
+}
+
+/// Whether a range lies between the labels of a device of `size` bytes: in its data, or in the area before it that a
+/// raidz expansion uses.
+pub(super) fn is_between_labels(place: u64, len: u64, size: u64) -> bool {
+    let end = size.saturating_sub(size % LABEL_BYTES);
+    place >= LABELS_END
+        && place
+            .checked_add(len)
+            .is_some_and(|after| after <= end.saturating_sub(LABELS_END))
 }
 
 #[cfg(test)]
@@ -191,7 +241,11 @@ mod tests {
             Some([0, 256 << 10, (64 << 20) - (512 << 10), (64 << 20) - (256 << 10)])
         );
         assert_eq!(label_offsets(1 << 20), None);
-        assert_eq!(data_bytes(64 << 20), (64 << 20) - (4 << 20) - (512 << 10));
-        assert_eq!(data_bytes(0), 0);
+        let (size, end) = ((64 << 20) + 77, (64 << 20) - (512 << 10));
+        assert!(is_between_labels(512 << 10, end - (512 << 10), size));
+        assert!(!is_between_labels((512 << 10) - 1, 1, size));
+        assert!(!is_between_labels(end, 1, size));
+        assert!(!is_between_labels(u64::MAX, 1, size));
+        assert!(!is_between_labels(0, 0, 0));
     }
 }

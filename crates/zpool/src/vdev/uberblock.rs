@@ -11,7 +11,7 @@
 //!    168  ub_software_version
 //!    176  ub_mmp_magic, ub_mmp_delay, ub_mmp_config
 //!    200  ub_checkpoint_txg
-//!    208  ub_raidz_reflow_info
+//!    208  ub_raidz_reflow_info  while a raidz vdev grows: how far it is, 0–54 (sectors of 512) | state 55–63
 //! ```
 
 use crate::Txg;
@@ -33,8 +33,30 @@ pub struct Uberblock {
     pub root: BlockPointer,
     /// Transaction group of the pool's checkpoint, 0 without one.
     pub checkpoint_txg: Txg,
+    /// How far a raidz vdev that grows has been moved.
+    pub reflow: Reflow,
     /// The byte order of the host that wrote it.
     pub endian: Endian,
+}
+
+/// How far the expansion of a raidz vdev has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reflow {
+    /// What lies before this offset of the vdev has moved to its new place, in bytes.
+    pub offset: u64,
+    /// Whether what has moved lies in the area before the data for now, for its new place overlaps the old one.
+    pub is_in_scratch: bool,
+}
+
+impl Reflow {
+    const fn from_word(word: u64) -> Self {
+        const OFFSET_BITS: u32 = 55;
+        const SCRATCH_VALID: u64 = 1;
+        Self {
+            offset: (word & (u64::MAX >> 9)) << 9,
+            is_in_scratch: word >> OFFSET_BITS == SCRATCH_VALID,
+        }
+    }
 }
 
 impl Uberblock {
@@ -63,6 +85,7 @@ impl Uberblock {
             _mmp_delay,
             _mmp_config,
             checkpoint_txg,
+            reflow_info,
         ] = reader.u64s()?;
         Ok(Some(Self {
             version,
@@ -71,6 +94,7 @@ impl Uberblock {
             timestamp,
             root,
             checkpoint_txg: Txg(checkpoint_txg),
+            reflow: Reflow::from_word(reflow_info),
             endian,
         }))
     }

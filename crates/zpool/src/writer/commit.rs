@@ -2,7 +2,7 @@
 
 use super::{DatasetId, PoolWriter};
 use crate::dmu::Ledger;
-use crate::vdev::{LabelState, Labels, Uberblock};
+use crate::vdev::{LabelState, Labels, Reflow, Uberblock};
 use crate::{Error, Txg};
 use zferry_wire::{Endian, u64_from_usize};
 
@@ -38,6 +38,7 @@ impl PoolWriter {
             timestamp: self.environment.now().seconds,
             root,
             checkpoint_txg: Txg(0),
+            reflow: Reflow::default(),
             endian: Endian::Little,
         };
         self.is_uncertain = true;

@@ -6,7 +6,7 @@ use crate::dmu::{ObjectSetType, ObjectSpec, ObjectType, OpenSet, Policies};
 use crate::dsl::DatasetPhys;
 use crate::spa::{Allocator, BlockPointer, BlockReader, BlockWriter, Feature};
 use crate::vdev::{
-    Label, LabelState, Uberblock, VdevTree, WritableDisk, WriteTree, clear_labels, data_bytes,
+    Label, LabelState, Reflow, Uberblock, VdevTree, WritableDisk, WriteTree, clear_labels, data_bytes,
 };
 use crate::zap::ZapValue;
 use crate::{Environment, Error, ObjectNumber, OpenOptions, Pool, Txg};
@@ -195,6 +195,7 @@ impl PoolWriter {
         };
         let label = Label {
             config: config.clone(),
+            older_configs: Vec::new(),
             uberblocks: Vec::new(),
         };
         let uberblock = Uberblock {
@@ -204,6 +205,7 @@ impl PoolWriter {
             timestamp: 0,
             root: BlockPointer::default(),
             checkpoint_txg: Txg(0),
+            reflow: Reflow::default(),
             endian: Endian::Little,
         };
         Ok(Self {
