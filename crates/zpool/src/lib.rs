@@ -5,7 +5,8 @@
 //! - [`dmu`]: dnodes, block trees, object sets and their traversal, with [`zap`] beside it;
 //! - [`dsl`]: directories, datasets, snapshots, clones, bookmarks, properties, holds.
 //!
-//! A storey uses only those before it. [`discover`] finds pools, [`Pool`] is the way in.
+//! A storey uses only those before it. [`discover`] finds pools. [`Pool`] is the way in for readers, [`PoolWriter`] for
+//! whoever changes a pool: it keeps what the open transaction group changes, over all storeys, and commits it.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 

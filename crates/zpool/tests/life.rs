@@ -329,7 +329,10 @@ fn what_is_left_after_a_crash_is_a_commit() {
     writer.finish_dataset(id, "s", 77, 1_600_000_000).unwrap();
     writer.commit().unwrap();
     let mut states = vec![model.clone()];
-    for round in 0..12 {
+    let rounds = std::env::var("ZFERRY_LIFE_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok());
+    for round in 0..rounds.unwrap_or(12) {
         for _ in 0..20 {
             change(&mut writer, id, &mut model, &mut numbers);
         }
@@ -399,4 +402,25 @@ fn space_maps_stay_small_in_a_long_life() {
         .map(|block| block.len() as u64)
         .sum();
     assert!(used < 3 * live + (16 << 20), "{used} bytes for {live}");
+}
+
+#[test]
+fn the_same_changes_make_the_same_bytes() {
+    let life = || {
+        let disk = Arc::new(SimulatedDisk::new("same", 128 << 20));
+        let as_written: Arc<dyn WritableDisk> = disk.clone();
+        let mut writer = create(&as_written, 11);
+        let mut numbers = Numbers(12);
+        let id = writer.begin_dataset("life/x", &options()).unwrap();
+        let mut model = Model::new();
+        for round in 0..4 {
+            for _ in 0..30 {
+                change(&mut writer, id, &mut model, &mut numbers);
+            }
+            writer.snapshot("life/x", &format!("s{round}")).unwrap();
+            writer.commit().unwrap();
+        }
+        disk
+    };
+    assert!(life().pages() == life().pages());
 }
