@@ -8,13 +8,17 @@
 //! - [`compress`]: the compressed forms that blocks have on disk, in ZFS's own framing.
 //! - [`crypt`]: native encryption, its keys and its message authentication codes.
 //! - [`is_zero`]: whether a block may become a hole.
+//! - [`MappedFile`]: a file that is summed where the system keeps it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod checksum;
 pub mod compress;
 pub mod crypt;
+#[cfg_attr(not(target_os = "linux"), path = "unmapped.rs")]
+mod mapped;
 mod zero;
 
+pub use mapped::MappedFile;
 pub use zero::is_zero;
 pub use zferry_wire::Endian;

@@ -117,27 +117,32 @@ fn the_first_thing_wrong_is_shown_with_its_place() {
     insta::assert_snapshot!(folder.pipe(&["verify"], &damaged), @"
     --- stderr
     standard input: at offset 1760: checksum mismatch at the FREE record: it states 161544bcc7/17b601bd02da/f77b72c46613a/7b0a2bc45df8aa9, the stream up to there has 161544bcc8/17b601bd02e4/f77b72c466171/7b0a2bc45df8b85
+    Everything before offset 936 is sound.
     --- exit 1
     ");
     insta::assert_snapshot!(folder.pipe(&["verify", "--json"], &damaged), @r#"
-    {"ok":false,"offset":1760,"reason":"checksum mismatch at the FREE record: it states 161544bcc7/17b601bd02da/f77b72c46613a/7b0a2bc45df8aa9, the stream up to there has 161544bcc8/17b601bd02e4/f77b72c466171/7b0a2bc45df8b85"}
+    {"ok":false,"offset":1760,"reason":"checksum mismatch at the FREE record: it states 161544bcc7/17b601bd02da/f77b72c46613a/7b0a2bc45df8aa9, the stream up to there has 161544bcc8/17b601bd02e4/f77b72c466171/7b0a2bc45df8b85","sound_bytes":936}
     --- stderr
     standard input: at offset 1760: checksum mismatch at the FREE record: it states 161544bcc7/17b601bd02da/f77b72c46613a/7b0a2bc45df8aa9, the stream up to there has 161544bcc8/17b601bd02e4/f77b72c466171/7b0a2bc45df8b85
+    Everything before offset 936 is sound.
     --- exit 1
     "#);
     insta::assert_snapshot!(folder.pipe(&["verify"], &stream[..84_984]), @"
     --- stderr
     standard input: at offset 84984: the stream is cut: the END of the stream is missing
+    Everything before offset 84672 is sound.
     --- exit 1
     ");
     insta::assert_snapshot!(folder.pipe(&["verify"], &stream[..700]), @"
     --- stderr
     standard input: at offset 700: the stream is cut: 76 of the 312 bytes of a record are there
+    Everything before offset 312 is sound.
     --- exit 1
     ");
     insta::assert_snapshot!(folder.pipe(&["verify"], &[&stream[..], b"\n"].concat()), @"
     --- stderr
     standard input: at offset 85296: garbage behind the end of the stream
+    Everything before offset 85296 is sound.
     --- exit 1
     ");
     insta::assert_snapshot!(folder.pipe(&["verify"], b""), @"

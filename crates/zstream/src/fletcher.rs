@@ -23,6 +23,11 @@ impl Fletcher4 {
         }
     }
 
+    /// What is known to be the sum of `length` bytes.
+    pub(crate) const fn known(endian: Endian, length: u64, sum: fletcher4::Fletcher4) -> Self {
+        Self { endian, length, sum }
+    }
+
     /// The sum of `bytes`, which are whole words of four bytes.
     #[must_use]
     pub fn of(bytes: &[u8], endian: Endian) -> Self {

@@ -4,9 +4,12 @@
 //! Fletcher-4 checksum. There is no index, no sync marker and no trailer but the END record, and every number is in
 //! the byte order of the machine that sent it.
 //!
-//! - [`record`]: the eleven records, decoded and encoded;
-//! - [`flags`]: feature flags, BEGIN's flags, the flags of records;
-//! - [`writer`]: gives records their checksums and writes them.
+//! - [`record`], [`flags`]: the eleven records, decoded and encoded;
+//! - [`writer`]: gives records their checksums and writes them;
+//! - [`source`], [`reader`]: cut a stream or a package of streams into records again, in place, and check the sums;
+//! - [`validate`], [`verify`]: whether a record makes sense, and whether a stream is whole and sound;
+//! - [`dump`]: a stream as `zstream dump` shows it;
+//! - [`token`]: resume tokens.
 //!
 //! The format is written out in `docs/stream-format.md`.
 

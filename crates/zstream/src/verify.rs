@@ -41,6 +41,9 @@ pub struct Problem {
     /// What is wrong.
     #[source]
     pub reason: Reason,
+    /// Up to where everything is known to be as it was sent, in bytes from the first. The damage lies between here and
+    /// `position`, or the record there.
+    pub sound: u64,
 }
 
 /// What is wrong with a stream.
@@ -124,15 +127,6 @@ pub enum Reason {
     },
 }
 
-impl From<StreamError> for Problem {
-    fn from(error: StreamError) -> Self {
-        Self {
-            position: error.position,
-            reason: error.kind.into(),
-        }
-    }
-}
-
 /// Checks the stream, or the package of streams, that `source` holds and nothing else. `progress` is told now and then
 /// how many bytes have been checked.
 ///
@@ -141,26 +135,63 @@ impl From<StreamError> for Problem {
 pub fn verify<S: Source>(source: S, mut progress: impl FnMut(u64)) -> Result<Summary, Problem> {
     let mut reader = StreamReader::with_source(source);
     let mut verifier = Verifier::default();
-    while let Some(record) = reader.next_passing()? {
+    let mut sound = 0;
+    loop {
+        let record = match reader.next_passing() {
+            Ok(Some(record)) => record,
+            Ok(None) => break,
+            Err(StreamError { position, kind }) => {
+                return Err(Problem {
+                    position,
+                    reason: kind.into(),
+                    sound,
+                });
+            }
+        };
         let position = record.position;
-        verifier
-            .check(&record)
-            .map_err(|reason| Problem { position, reason })?;
+        let summed = is_summed(&record);
+        if let Err(reason) = verifier.check(&record) {
+            return Err(Problem {
+                position,
+                reason,
+                sound,
+            });
+        }
+        if summed {
+            // Its checksum is right, so everything that went into it is.
+            sound = position;
+        }
         progress(reader.position());
     }
+    verifier.summary.bytes = reader.position();
+    behind_the_end(&mut reader)?;
+    Ok(verifier.summary)
+}
+
+/// Checks that the input ends where the stream does.
+fn behind_the_end<S: Source>(reader: &mut StreamReader<S>) -> Result<(), Problem> {
     let position = reader.position();
-    verifier.summary.bytes = position;
-    let rest = reader.rest()?;
+    let problem = |reason| Problem {
+        position,
+        reason,
+        sound: position,
+    };
+    let rest = reader.rest().map_err(|error| problem(error.kind.into()))?;
     if rest.is_empty() {
-        Ok(verifier.summary)
-    } else {
-        let begin = rest
-            .first_chunk()
-            .is_some_and(|header| Begin::endian_of(header).is_some());
-        Err(Problem {
-            position,
-            reason: Reason::Trailing { begin },
-        })
+        return Ok(());
+    }
+    let begin = rest
+        .first_chunk()
+        .is_some_and(|header| Begin::endian_of(header).is_some());
+    Err(problem(Reason::Trailing { begin }))
+}
+
+/// Whether a record states what everything before it sums up to.
+fn is_summed(record: &StreamRecord<'_>) -> bool {
+    match record.record {
+        Record::Begin(_) => false,
+        Record::End(_) => true,
+        _ => stored_checksum(&record.header, record.endian) != checksum::ZERO,
     }
 }
 

@@ -8,11 +8,14 @@
 //! has AVX2, four interleaved sums run side by side and are then put together; elsewhere the plain loop runs.
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+pub(crate) mod avx2;
+mod lanes;
 
 use zferry_wire::{Endian, u64_from_usize};
 
 use super::Checksum;
+
+pub use lanes::{Lanes, STRIDE};
 
 /// The bytes of one word.
 const WORD: u64 = 4;
@@ -58,14 +61,10 @@ impl Fletcher4 {
     pub fn update(&mut self, bytes: &[u8], endian: Endian) {
         #[cfg(target_arch = "x86_64")]
         let bytes = if bytes.len() >= WORTH_WIDE && is_x86_feature_detected!("avx2") {
-            let (wide, rest) = bytes.as_chunks::<{ avx2::STRIDE }>();
-            // SAFETY: the processor was just asked and has AVX2; the function is otherwise safe.
-            #[expect(
-                unsafe_code,
-                reason = "a function compiled for AVX2 is called behind its run-time check"
-            )]
-            let sum = unsafe { avx2::sum(wide, endian) };
-            self.append(u64_from_usize(bytes.len().wrapping_sub(rest.len())), sum);
+            let (strides, rest) = bytes.as_chunks::<STRIDE>();
+            let mut lanes = Lanes::default();
+            lanes.update(strides, endian);
+            self.append(u64_from_usize(bytes.len().wrapping_sub(rest.len())), lanes.sum());
             rest
         } else {
             bytes

@@ -44,7 +44,7 @@ impl Resolved {
         // Nobody knows the hidden dataset by its own name.
         resolved.to.name = name.to_owned();
         resolved.source.saved = Some(Saved {
-            to_guid: state.to_guid.ok_or(ResumeError::NothingSaved)?,
+            to_guid: state.to_guid,
         });
         resolved.source.name = state.to_name.clone().ok_or(ResumeError::NothingSaved)?;
         Ok((resolved, state))

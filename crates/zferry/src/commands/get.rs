@@ -13,7 +13,7 @@ use zferry_zpool::dsl::property::{DatasetTypes, Source};
 
 /// Show properties of datasets, and where their values come from
 #[derive(Debug, clap::Args)]
-#[command(args_override_self = true)]
+#[command(args_override_self = true, after_long_help = crate::datasets::help::properties())]
 pub(crate) struct Args {
     /// For scripts: no headers, and a tab between columns
     #[arg(short = 'H')]
@@ -47,9 +47,12 @@ pub(crate) struct Args {
     /// As JSON, with numbers as numbers
     #[arg(long = "json-int")]
     json_int: bool,
-    /// The properties, with commas between, or `all`; then the datasets, and without any, all pools
-    #[arg(value_name = "PROPERTY[,…]> [DATASET")]
-    operands: Vec<String>,
+    /// The properties, with commas between, or `all`
+    #[arg(value_name = "PROPERTY[,…]")]
+    properties: Option<String>,
+    /// The datasets; without any, those of all pools
+    #[arg(value_name = "DATASET")]
+    datasets: Vec<String>,
 }
 
 /// Shows properties.
@@ -69,18 +72,18 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         .map(parse_depth)
         .transpose()
         .map_err(usage)?;
-    let Some((properties, datasets)) = args.operands.split_first() else {
+    let Some(properties) = &args.properties else {
         return Err(usage("missing property argument".to_owned()));
     };
     if args.json_int && !args.json {
         return Err(usage("'--json-int' only works with '-j' option".to_owned()));
     }
     let is_recursive = args.recursive || depth.is_some();
-    let means_parts = types.is_one_kind_of_part() && !datasets.is_empty() && !is_recursive;
+    let means_parts = types.is_one_kind_of_part() && !args.datasets.is_empty() && !is_recursive;
     let received = columns.contains(&GetColumn::Received);
     let mut wanted = WantedList::parse(properties).map_err(usage)?.with_name_first();
     let selection = Selection {
-        operands: datasets,
+        operands: &args.datasets,
         types,
         is_recursive: is_recursive || means_parts,
         depth: if means_parts { Some(1) } else { depth },
@@ -88,7 +91,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         literal: false,
         received,
     };
-    let pools = paths.open(datasets)?;
+    let pools = paths.open(&args.datasets)?;
     let dsls: Vec<DslPool<'_>> = pools.iter().map(|open| DslPool::new(&open.pool)).collect();
     let Selected {
         handles,

@@ -12,7 +12,7 @@ use zferry_zpool::dsl::property::{DatasetTypes, Property, Source};
 
 /// List datasets and their properties
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = false, args_override_self = true)]
+#[command(args_override_self = true, after_long_help = crate::datasets::help::properties())]
 pub(crate) struct Args {
     /// For scripts: no headers, and a tab between columns
     #[arg(short = 'H')]

@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 use zferry_zpool::Error;
 use zferry_zpool::dsl::property::{DatasetTypes, Found, Property, Source, Value};
 use zferry_zpool::dsl::{Dataset, DslPool, Entity, EntityName, Part, Since, UserSpace};
+use zferry_zstream::token::ResumeToken;
 
 /// A file system, volume, snapshot or bookmark.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl<'a> Handle<'a> {
 
     fn native(&self, property: Property, literal: bool) -> Result<Option<Shown>, Error> {
         if property == Property::ReceiveResumeToken {
-            return Ok(None);
+            return self.resume_token();
         }
         let Some(found) = self.dsl.property(&self.entity, property)? else {
             return Ok(None);
@@ -113,6 +114,32 @@ impl<'a> Handle<'a> {
         Ok(text.map(|text| Shown {
             text,
             source: found.source,
+        }))
+    }
+
+    /// The token with which an interrupted receive goes on.
+    fn resume_token(&self) -> Result<Option<Shown>, Error> {
+        let Some(head) = self.entity.dataset().filter(|dataset| !dataset.is_snapshot()) else {
+            return Ok(None);
+        };
+        let token = self.dsl.resume_state(head)?.map(|state| ResumeToken {
+            from_guid: state.from_guid,
+            object: state.object.unwrap_or(0),
+            offset: state.offset.unwrap_or(0),
+            bytes: state.bytes.unwrap_or(0),
+            to_guid: state.to_guid,
+            to_name: state.to_name.unwrap_or_default(),
+            large_blocks: state.large_blocks,
+            embedded: state.embedded,
+            compressed: state.compressed,
+            raw: state.raw,
+            saved: false,
+            redact_snapshots: state.redaction_snapshots,
+            bookmark_redact_snapshots: state.bookmark_redaction_snapshots,
+        });
+        Ok(token.map(|token| Shown {
+            text: token.encode(),
+            source: Source::None,
         }))
     }
 

@@ -1,6 +1,7 @@
 //! What `list` and `get` have in common: which datasets are meant, in which order, and what their properties look like.
 
 mod handle;
+pub(crate) mod help;
 mod open;
 mod property_name;
 mod select;

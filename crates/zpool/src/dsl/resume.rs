@@ -18,7 +18,7 @@ pub struct ResumeState {
     /// How many bytes of the stream were received.
     pub bytes: Option<u64>,
     /// The guid of the snapshot in the stream.
-    pub to_guid: Option<u64>,
+    pub to_guid: u64,
     /// Its name at the sender.
     pub to_name: Option<String>,
     /// Whether the stream has blocks above 128 KiB.
@@ -79,7 +79,7 @@ impl DslPool<'_> {
             object: number("com.delphix:resume_object")?,
             offset: number("com.delphix:resume_offset")?,
             bytes: number("com.delphix:resume_bytes")?,
-            to_guid: Some(to_guid),
+            to_guid,
             to_name: entry("com.delphix:resume_toname")?.and_then(|value| value.as_str()),
             large_blocks: entry("com.delphix:resume_largeblockok")?.is_some(),
             embedded: entry("com.delphix:resume_embedok")?.is_some(),

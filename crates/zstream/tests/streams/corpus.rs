@@ -22,9 +22,11 @@ fn every_stream_is_right() {
         assert!(!summary.streams.is_empty());
 
         let threads = NonZeroUsize::new(3).unwrap();
-        let ahead = ReadAhead::new(File::open(&path).unwrap(), 0, threads).unwrap();
-        let again = verify(ahead, |_| {}).unwrap();
-        assert_eq!((again.bytes, again.counts), (summary.bytes, summary.counts));
+        for open in [ReadAhead::new, ReadAhead::reading] {
+            let ahead = open(File::open(&path).unwrap(), 0, threads).unwrap();
+            let again = verify(ahead, |_| {}).unwrap();
+            assert_eq!((again.bytes, again.counts), (summary.bytes, summary.counts));
+        }
     }
 }
 

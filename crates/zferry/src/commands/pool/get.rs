@@ -36,30 +36,38 @@ pub(crate) struct Args {
     /// As JSON, with pools under their guids
     #[arg(long = "json-pool-key-guid")]
     json_pool_key_guid: bool,
-    /// The properties, with commas between, or `all`; then the pools, and without any, all
-    #[arg(value_name = "PROPERTY[,…]> [POOL")]
-    operands: Vec<String>,
+    /// The properties, with commas between, or `all`
+    #[arg(value_name = "PROPERTY[,…]")]
+    properties: Option<String>,
+    /// The pools; without any, all
+    #[arg(value_name = "POOL")]
+    pools: Vec<String>,
 }
 
 /// Shows properties of pools.
 pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let columns = parse_columns(&args.columns, false).map_err(usage)?;
     check_json(args.json, args.json_int, args.json_pool_key_guid).map_err(usage)?;
-    let Some((properties, names)) = args.operands.split_first() else {
+    let Some(properties) = &args.properties else {
         return Err(usage("missing property argument"));
     };
     let mut wanted = WantedList::parse(properties).map_err(usage)?.with_name_first();
+    let names = &*args.pools;
     let literal = args.literal || args.json_int;
     let pools = paths.open(names)?;
     if let Some(missing) = names
         .iter()
         .find(|name| pools.iter().all(|pool| pool.name() != *name))
     {
-        return Err(CommandError::failed(format_args!(
+        let error = CommandError::failed(format_args!(
             "Cannot get properties of {missing}: no such pool available."
-        )));
+        ));
+        return Err(match paths.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
     }
-    let (handles, has_failed) = chosen(&pools, names)?;
+    let (handles, has_failed) = chosen(paths, &pools, names)?;
     wanted
         .make_room(&handles, literal)
         .map_err(|error| cannot_read("pool", &error))?;

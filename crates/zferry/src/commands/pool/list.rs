@@ -54,7 +54,7 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let mut wanted = WantedList::parse(&args.properties).map_err(usage)?;
     let literal = args.literal || args.json_int;
     let pools = paths.open(&args.pools)?;
-    let (handles, has_failed) = chosen(&pools, &args.pools)?;
+    let (handles, has_failed) = chosen(paths, &pools, &args.pools)?;
     let mut out = BufWriter::new(io::stdout().lock());
     wanted
         .make_room(&handles, literal)

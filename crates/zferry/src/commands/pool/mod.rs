@@ -56,8 +56,15 @@ impl Handle<'_> {
 
 /// The pools that are named, or all, sorted by name and each once. What cannot be found is said on standard error, and
 /// whether there was any is returned beside.
-fn chosen<'p>(pools: &'p Pools, names: &[String]) -> Result<(Vec<Handle<'p>>, bool), CommandError> {
+fn chosen<'p>(
+    paths: &Paths,
+    pools: &'p Pools,
+    names: &[String],
+) -> Result<(Vec<Handle<'p>>, bool), CommandError> {
     let mut errors = io::stderr();
+    if let Some(hint) = paths.hint() {
+        writeln!(errors, "{hint}")?;
+    }
     for failure in &pools.failures {
         writeln!(errors, "{failure}")?;
     }

@@ -80,7 +80,7 @@ impl Remark {
 /// Shows how pools are.
 pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let pools = paths.open(&args.pools)?;
-    let (handles, has_failed) = chosen(&pools, &args.pools)?;
+    let (handles, has_failed) = chosen(paths, &pools, &args.pools)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let (mut is_first, mut found) = (true, false);
     for handle in &handles {

@@ -40,7 +40,7 @@ pub(super) fn saved(paths: &Paths, args: &Args, name: &str) -> Result<(), Comman
 /// What zfs shows of what it sends: the token of the receive, but from the beginning and with the name that it has here.
 fn contents(name: &str, state: &ResumeState) -> NvList {
     let mut list = NvList::new();
-    let guids = [("fromguid", state.from_guid), ("toguid", state.to_guid)];
+    let guids = [("fromguid", state.from_guid), ("toguid", Some(state.to_guid))];
     for (key, guid) in guids {
         if let Some(guid) = guid {
             list.insert(key, guid);

@@ -49,9 +49,13 @@ pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
         (Err(problem), true) => writeln!(output, "{}", json_problem(problem))?,
         (Err(_), false) => {}
     }
-    result
-        .map(|_| ())
-        .map_err(|problem| CommandError::failed(format_args!("{}: {problem}", args.input.name())))
+    result.map(|_| ()).map_err(|problem| {
+        let error = CommandError::failed(format_args!("{}: {problem}", args.input.name()));
+        match problem.sound {
+            0 => error,
+            sound => error.hint(format_args!("Everything before offset {sound} is sound.")),
+        }
+    })
 }
 
 /// A bar on standard error, unless that is no terminal.
@@ -205,5 +209,6 @@ fn json_problem(problem: &Problem) -> Json {
         ("ok", false.into()),
         ("offset", problem.position.into()),
         ("reason", problem.reason.to_string().into()),
+        ("sound_bytes", problem.sound.into()),
     ])
 }
