@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use zferry_blocks::MappedFile;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
@@ -51,6 +51,8 @@ const LEFT_BEHIND: usize = 16 << 20;
 #[derive(Debug)]
 pub struct ReadAhead {
     line: Arc<Line>,
+    /// The other threads. They end with this, for a file may be cut once nobody reads it.
+    workers: Vec<JoinHandle<()>>,
     endian: Endian,
     chunk: Chunk,
     /// Where in `chunk` the bytes ahead begin.
@@ -97,14 +99,9 @@ impl ReadAhead {
         };
         let ahead = u64_from_usize(threads.get()).saturating_mul(ahead);
         let line = Arc::new(Line::new(input, start, endian, ahead));
-        for _ in 1..threads.get() {
-            let line = Arc::clone(&line);
-            thread::Builder::new()
-                .name("read-ahead".to_owned())
-                .spawn(move || line.work())?;
-        }
-        Ok(Self {
+        let mut source = Self {
             line,
+            workers: Vec::new(),
             endian,
             chunk: Chunk::default(),
             at: 0,
@@ -112,7 +109,15 @@ impl ReadAhead {
             joint_at: 0,
             ended: false,
             released: 0,
-        })
+        };
+        for _ in 1..threads.get() {
+            let line = Arc::clone(&source.line);
+            let worker = thread::Builder::new()
+                .name("read-ahead".to_owned())
+                .spawn(move || line.work())?;
+            source.workers.push(worker);
+        }
+        Ok(source)
     }
 
     /// Goes on to the next chunk; `false` at the end of the file.
@@ -215,6 +220,10 @@ impl ReadAhead {
 impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.line.close();
+        for worker in self.workers.drain(..) {
+            // One that panicked has ended as well.
+            let _ = worker.join();
+        }
     }
 }
 
