@@ -3,7 +3,8 @@
 use super::{PoolWriter, for_reading};
 use crate::spa::{Allocator, Feature, TopVdevSpace};
 use crate::vdev::{
-    LabelState, Labels, Uberblock, WritableDisk, WriteLeaf, WriteTop, WriteTree, write_config,
+    LabelState, Labels, Uberblock, VdevKind, VdevState, VdevStatus, WritableDisk, WriteLeaf, WriteTop,
+    WriteTree, write_config,
 };
 use crate::{Corrupt, Error, ObjectNumber, OpenOptions, Pool};
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ pub(super) fn check_writable(pool: &Pool, is_forced: bool) -> Result<(), Error> 
     if pool.uberblock().checkpoint_txg.0 != 0 {
         return Err(Error::ReadOnly("it has a checkpoint".to_owned()));
     }
+    check_vdevs(pool.vdevs())?;
     let mut unknown = Vec::new();
     for table in ["features_for_read", "features_for_write"] {
         let table = pool.directory_object(table)?;
@@ -149,6 +151,28 @@ pub(super) fn find_space_maps(
         let numbers = pool.space_maps(space)?;
         for (metaslab, number) in top.metaslabs.iter_mut().zip(numbers) {
             metaslab.map = (number != 0).then_some(ObjectNumber(number));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses layouts that are not written yet, and pools of which a part is away.
+fn check_vdevs(vdevs: &[VdevStatus]) -> Result<(), Error> {
+    for vdev in vdevs.iter().skip(1) {
+        let node = &vdev.node;
+        let is_written = match node.kind {
+            VdevKind::File | VdevKind::Disk => vdev.depth <= 2,
+            VdevKind::Mirror => vdev.depth == 1,
+            _ => false,
+        };
+        let name = &vdev.name;
+        if !is_written || node.is_log || node.allocation_bias.is_some() {
+            return Err(Error::ReadOnly(format!(
+                "'{name}' is neither a file, a device nor a mirror that holds all kinds of data"
+            )));
+        }
+        if vdev.state != VdevState::Online {
+            return Err(Error::ReadOnly(format!("'{name}' is not there, or not well")));
         }
     }
     Ok(())
