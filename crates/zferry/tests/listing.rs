@@ -205,6 +205,7 @@ fn what_is_not_there_is_refused_in_zfs_words() {
         ("get -o none all", "invalid column name 'none'"),
         ("list -s none", "invalid property 'none'"),
         ("list -d -1", "Depth can not be negative."),
+        ("list -d tank.img", "tank.img is not an integer"),
         ("list -Z", "invalid option 'Z'"),
         ("get -d", "missing argument for 'd' option"),
         ("pool get none", "bad property list: invalid property 'none'"),

@@ -66,12 +66,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
             snapshots_by_pool: false,
         },
     };
-    let depth = args
-        .depth
-        .as_deref()
-        .map(parse_depth)
-        .transpose()
-        .map_err(usage)?;
+    let depth = args.depth.as_deref().map(parse_depth).transpose()?;
     let Some(properties) = &args.properties else {
         return Err(usage("missing property argument".to_owned()));
     };

@@ -62,8 +62,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         .depth
         .as_deref()
         .map(crate::datasets::parse_depth)
-        .transpose()
-        .map_err(usage)?;
+        .transpose()?;
     if args.json_int && !args.json {
         return Err(usage("'--json-int' only works with '-j' option".to_owned()));
     }

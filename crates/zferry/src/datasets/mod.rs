@@ -26,10 +26,11 @@ pub(crate) fn usage(sentence: impl Into<String>) -> CommandError {
 /// How many levels down `-d` means.
 ///
 /// # Errors
-/// The sentence to be printed.
-pub(crate) fn parse_depth(text: &str) -> Result<u64, String> {
-    match text.parse::<i64>() {
-        Ok(depth) => u64::try_from(depth).map_err(|_| "Depth can not be negative.".to_owned()),
-        Err(_) => Err(format!("{text} is not an integer")),
-    }
+/// That it is no number, with a hint at the other `-d`, or a negative one.
+pub(crate) fn parse_depth(text: &str) -> Result<u64, CommandError> {
+    let depth: i64 = text.parse().map_err(|_| {
+        usage(format!("{text} is not an integer"))
+            .hint("Here -d is a depth; the -d that names a pool's files stands before the subcommand.")
+    })?;
+    u64::try_from(depth).map_err(|_| usage("Depth can not be negative."))
 }
