@@ -79,6 +79,8 @@ fn the_example_is_one_healthy_pool() {
         "harbour\tONLINE\n"
     );
     assert_eq!(printed(pool.image(), "pool status -x"), "all pools are healthy\n");
+    // As `zdb -l` has it.
+    assert!(printed(pool.image(), "pool list -j").contains(r#""txg":"428","spa_version""#));
 }
 
 #[test]

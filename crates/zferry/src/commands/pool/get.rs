@@ -131,6 +131,10 @@ pub(super) fn pool_json(handle: &Handle<'_>, as_int: bool, with_type: bool) -> V
     }
     members.push(("state", Json::text("ONLINE")));
     members.push(("pool_guid", Json::number(handle.open.pool.guid(), as_int)));
+    // That of the last change to the pool's devices.
+    if let Some(txg) = handle.open.pool.config().u64("txg") {
+        members.push(("txg", Json::number(txg, as_int)));
+    }
     // What OpenZFS knows, not what the pool has.
     members.push(("spa_version", Json::number(5000, as_int)));
     members.push(("zpl_version", Json::number(5, as_int)));
