@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use zferry_zpool::{Discovery, Error, OpenOptions, Pool, discover, members};
+use zferry_zpool::vdev::Uberblock;
+use zferry_zpool::{Discovery, Error, OpenOptions, Pool, PoolCandidate, discover, members, salvage};
 
 use crate::error::CommandError;
+use crate::moment::Moment;
 
 /// Where pools are looked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -13,6 +15,13 @@ pub(crate) struct Paths {
     /// Look for pools in this file or device, or in the files of this folder (may be given several times)
     #[arg(short = 'd', value_name = "PATH", env = "ZFERRY_PATH", value_delimiter = ':')]
     paths: Vec<PathBuf>,
+    /// Look at pools as they were at this transaction group or time, if it is not long ago: a number, or
+    /// YYYY-MM-DD [HH:MM[:SS]]
+    #[arg(short = 'T', value_name = "TXG|TIME")]
+    at: Option<Moment>,
+    /// Open pools whose newest state or whose labels are damaged, from what remains
+    #[arg(long)]
+    salvage: bool,
 }
 
 /// An open pool.
@@ -88,7 +97,7 @@ impl Paths {
                 "Name with -d the files of one alone: there is {one}, and {other}."
             )));
         }
-        pool.open(&OpenOptions::default())
+        self.open_found(pool)
             .map_err(|error| CommandError::failed(cannot_open(name, &error)))
     }
 
@@ -117,7 +126,7 @@ impl Paths {
             }
             let mut devices = candidate.devices().values();
             let disk = devices.next().map(|device| &device.disk);
-            match candidate.open(&OpenOptions::default()) {
+            match self.open_found(candidate) {
                 Ok(pool) => pools.pools.push(OpenPool {
                     pool,
                     name: name.to_owned(),
@@ -153,14 +162,42 @@ impl Paths {
         self.paths.is_empty().then_some(hint)
     }
 
-    fn find(&self) -> Result<Discovery, CommandError> {
-        discover(&self.paths).map_err(|error| CommandError::failed(format_args!("cannot open {error}")))
+    pub(crate) fn find(&self) -> Result<Discovery, CommandError> {
+        let mut found = discover(&self.paths)
+            .map_err(|error| CommandError::failed(format_args!("cannot open {error}")))?;
+        if self.salvage {
+            salvage(&self.files()?, &mut found);
+        }
+        Ok(found)
+    }
+
+    /// Opens a pool as the command line asks: as it is, as it was, or as far as it can be opened.
+    fn open_found(&self, candidate: &PoolCandidate) -> Result<Pool, Error> {
+        let options = OpenOptions::default();
+        let is_wanted = |uberblock: &Uberblock| self.at.is_none_or(|at| at.is_since(uberblock));
+        match (self.salvage, self.at) {
+            (true, _) => {}
+            (false, Some(_)) => return candidate.open_last(is_wanted, &options),
+            (false, None) => return candidate.open(&options),
+        }
+        candidate.open_any(is_wanted, &options, |uberblock, error| {
+            eprintln!(
+                "'{}' is passed over as it was at transaction group {}: {error}",
+                candidate.name(),
+                uberblock.txg
+            );
+        })
     }
 }
 
 /// What zfs says of a dataset that is not there.
 pub(crate) fn missing(dataset: &str) -> CommandError {
     CommandError::failed(format_args!("cannot open '{dataset}': dataset does not exist"))
+}
+
+/// What zpool says of a pool that is not there.
+pub(crate) fn missing_pool(name: &str) -> CommandError {
+    CommandError::failed(format_args!("cannot open '{name}': no such pool"))
 }
 
 /// Why a pool cannot be opened, as a sentence.

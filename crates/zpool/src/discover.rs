@@ -52,6 +52,32 @@ pub fn discover(paths: &[PathBuf]) -> Result<Discovery, Error> {
     Ok(Discovery { failures, ..found })
 }
 
+/// Finds pools in files and devices whose labels hold no configuration any more, so that [`discover`] does not find
+/// them: each of `files` that `found` does not know is looked at.
+pub fn salvage(files: &[PathBuf], found: &mut Discovery) {
+    let known: BTreeSet<String> = found
+        .pools
+        .iter()
+        .flat_map(|pool| pool.devices().values())
+        .map(|device| device.disk.name().to_owned())
+        .collect();
+    for path in files {
+        let name = path.display().to_string();
+        if known.contains(&name) {
+            continue;
+        }
+        match FileDisk::open(path).and_then(|disk| PoolCandidate::without_labels(Arc::new(disk))) {
+            Ok(pool) => {
+                let is_its_own =
+                    |failure: &Error| matches!(failure, Error::NoLabel { disk } if *disk == name);
+                found.failures.retain(|failure| !is_its_own(failure));
+                found.pools.push(pool);
+            }
+            Err(error) => tracing::debug!(%error, "cannot be salvaged"),
+        }
+    }
+}
+
 /// The files and block devices in a folder, by name: where pools may lie.
 ///
 /// # Errors

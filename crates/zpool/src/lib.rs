@@ -17,6 +17,7 @@ pub mod dsl;
 mod environment;
 mod error;
 mod pool;
+mod salvage;
 pub mod spa;
 mod units;
 pub mod vdev;
@@ -24,10 +25,11 @@ mod writer;
 pub mod zap;
 
 pub use candidate::{CandidateDevice, Condition, PoolCandidate, Survey};
-pub use discover::{Discovery, discover, members};
+pub use discover::{Discovery, discover, members, salvage};
 pub use environment::{Environment, Timestamp};
 pub use error::{Attempt, Corrupt, Error, Place, Unreadable, Unsupported};
 pub use pool::{OpenOptions, Pool};
+pub use salvage::is_sound;
 pub use units::{BlockId, ObjectNumber, Txg};
 pub use writer::{
     BeginOptions, CreateOptions, DatasetId, ObjectInfo, ObjectSetWriter, PoolLayout, PoolWriter,

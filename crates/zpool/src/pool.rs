@@ -293,6 +293,13 @@ pub(crate) fn open_candidate(
     })
 }
 
+/// The configuration that the pool itself holds, as `root` leads to it.
+pub(crate) fn read_config_of(vdevs: VdevTree, root: &BlockPointer) -> Result<NvList, Error> {
+    let cache_bytes = OpenOptions::default().cache_bytes;
+    let reader = BlockReader::new(vdevs, Summer::new(None), cache_bytes);
+    read_trusted(&reader, root).map(|(_, _, config)| config)
+}
+
 /// The meta object set, its directory, and the configuration that the pool itself holds.
 fn read_trusted(reader: &BlockReader, root: &BlockPointer) -> Result<(ObjectSet, Object, NvList), Error> {
     let meta = ObjectSet::read(reader, root)?;

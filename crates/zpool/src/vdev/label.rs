@@ -11,6 +11,7 @@
 use super::{Disk, Uberblock};
 use crate::{Corrupt, Error, Txg};
 use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded};
 use zferry_nvlist::{Limits, NvList};
 use zferry_wire::u64_from_usize;
@@ -121,26 +122,38 @@ pub fn read_labels(disk: &dyn Disk) -> Result<Label, Error> {
     configs.dedup_by_key(|config| config_txg(config));
     let mut configs = configs.into_iter();
     let config = configs.next().ok_or_else(no_label)?;
-    let mut uberblocks = Vec::new();
-    for offset in offsets {
-        let _ = read_ring(disk, offset, ashift(&config), &mut uberblocks);
-    }
-    // Uberblocks are read from all slots; where the configuration's ashift is wrong (a label written by a damaged or
-    // foreign tool), the other slot sizes still find them.
+    let shift = ashift(&config);
+    let mut uberblocks = read_rings(disk, offsets, shift..=shift);
+    // Where the configuration's ashift is wrong (a label written by a damaged or foreign tool), the other slot sizes
+    // still find them.
     if uberblocks.is_empty() {
-        for shift in SLOT_SHIFT_MIN..=SLOT_SHIFT_MAX {
-            for offset in offsets {
-                let _ = read_ring(disk, offset, shift, &mut uberblocks);
-            }
-        }
+        uberblocks = read_rings(disk, offsets, SLOT_SHIFT_MIN..=SLOT_SHIFT_MAX);
     }
-    uberblocks.sort_by_key(|uberblock| Reverse(uberblock.age_key()));
-    uberblocks.dedup_by_key(|uberblock| uberblock.age_key());
     Ok(Label {
         config,
         older_configs: configs.collect(),
         uberblocks,
     })
+}
+
+/// Every valid uberblock of a device, the newest first, each once, whatever its labels' configurations say.
+pub(crate) fn read_uberblocks(disk: &dyn Disk) -> Vec<Uberblock> {
+    label_offsets(disk.size()).map_or_else(Vec::new, |offsets| {
+        read_rings(disk, offsets, SLOT_SHIFT_MIN..=SLOT_SHIFT_MAX)
+    })
+}
+
+/// The valid uberblocks in the rings of labels, the newest first, each once. A ring that cannot be read has none.
+fn read_rings(disk: &dyn Disk, labels: [u64; 4], shifts: RangeInclusive<u32>) -> Vec<Uberblock> {
+    let mut uberblocks = Vec::new();
+    for shift in shifts {
+        for label in labels {
+            let _ = read_ring(disk, label, shift, &mut uberblocks);
+        }
+    }
+    uberblocks.sort_by_key(|uberblock| Reverse(uberblock.age_key()));
+    uberblocks.dedup_by_key(|uberblock| uberblock.age_key());
+    uberblocks
 }
 
 /// The transaction group with which a configuration was written.

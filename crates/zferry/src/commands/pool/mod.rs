@@ -4,6 +4,7 @@ mod create;
 mod destroy;
 mod export;
 mod get;
+mod history;
 mod list;
 mod scan;
 mod status;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Destroy(destroy::Args),
     Export(export::Args),
     Get(get::Args),
+    History(history::Args),
     Import(export::ImportArgs),
     List(list::Args),
     Status(status::Args),
@@ -36,6 +38,7 @@ pub(super) fn run(paths: &Paths, command: Command) -> Result<(), CommandError> {
         Command::Export(args) => export::run(paths, &args),
         Command::Import(args) => export::import(paths, &args),
         Command::Get(args) => get::run(paths, &args),
+        Command::History(args) => history::run(paths, &args),
         Command::List(args) => list::run(paths, &args),
         Command::Status(args) => status::run(paths, &args),
     }
