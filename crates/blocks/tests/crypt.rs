@@ -1,6 +1,6 @@
 //! Two encrypted file systems that OpenZFS wrote, read from their objsets down. See `golden/README.md`.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Blocks that OpenZFS wrote, held against what this crate makes of them. See `golden/README.md`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use zferry_blocks::Endian;
 use zferry_blocks::checksum::{

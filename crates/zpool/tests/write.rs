@@ -1,6 +1,6 @@
 //! Pools that are made here, read again here.
 
-#![allow(clippy::panic)]
+#![allow(clippy::panic, reason = "a test")]
 
 use std::sync::Arc;
 use zferry_zpool::dsl::DslPool;

@@ -1,3 +1,5 @@
+//! Each record is written as it was read, in both byte orders, and has its fields where the format says.
+
 use proptest::prelude::*;
 
 use super::*;

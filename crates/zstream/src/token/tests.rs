@@ -1,3 +1,5 @@
+//! Tokens that OpenZFS made, tokens that are made here, and tokens that are wrong.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What each rule refuses, and what it lets pass.
+
 use super::*;
 use crate::flags::{HeaderType, VersionInfo};
 use crate::record::{EmbeddedType, Free, FreeObjects, ObjsetType, Redact, StreamName};

@@ -1,3 +1,5 @@
+//! A package ends as libzfs ends it, and a payload of the wrong length is refused.
+
 use super::*;
 use crate::flags::{BeginFlags, FeatureFlags, HeaderType, VersionInfo};
 use crate::record::{ObjsetType, StreamName, WriteEmbedded, stored_checksum};
