@@ -16,7 +16,7 @@ pub(crate) struct Paths {
     #[arg(short = 'd', value_name = "PATH", env = "ZFERRY_PATH", value_delimiter = ':')]
     paths: Vec<PathBuf>,
     /// Look at pools as they were at this transaction group or time, if it is not long ago: a number, or
-    /// YYYY-MM-DD [HH:MM[:SS]]
+    /// `YYYY-MM-DD [HH:MM[:SS]]`
     #[arg(short = 'T', value_name = "TXG|TIME")]
     at: Option<Moment>,
     /// Open pools whose newest state or whose labels are damaged, from what remains
