@@ -1,6 +1,7 @@
 //! What a failed command prints and what it exits with, as zfs(8) has it: 1 where the work failed, 2 where the command
 //! line was wrong.
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue};
 use std::fmt::{self, Display};
 use std::io::{self, Write};
@@ -114,21 +115,58 @@ fn zfs_sentence(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    let mut letters = option.strip_prefix('-')?.chars();
-    let letter = letters.next().filter(|letter| *letter != '-')?;
+    if error.kind() == clap::error::ErrorKind::UnknownArgument && !option.starts_with('-') {
+        return Some("too many arguments".to_owned());
+    }
     match error.kind() {
-        clap::error::ErrorKind::UnknownArgument => Some(format!("invalid option '{letter}'")),
+        clap::error::ErrorKind::UnknownArgument => Some(match short(option) {
+            Some(letter) => format!("invalid option '{letter}'"),
+            None => format!("invalid option '{option}'"),
+        }),
         clap::error::ErrorKind::InvalidValue => {
             let is_empty = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
-            is_empty.then(|| format!("missing argument for '{letter}' option"))
+            let letter = short(option)
+                .or_else(|| short_of_long(option))
+                .filter(|_| is_empty)?;
+            Some(format!("missing argument for '{letter}' option"))
         }
         _ => None,
     }
 }
 
+/// The letter of `-x …`.
+fn short(option: &str) -> Option<char> {
+    let letter = option.strip_prefix('-')?.chars().next()?;
+    (letter != '-').then_some(letter)
+}
+
+/// The letter of `--exclude …`: clap calls an option by its long name, however it was given.
+fn short_of_long(option: &str) -> Option<char> {
+    let name = option.strip_prefix("--")?.split([' ', '=']).next()?;
+    let root = crate::cli::Cli::command();
+    let mut commands = vec![&root];
+    while let Some(command) = commands.pop() {
+        let mut arguments = command.get_arguments();
+        let found = arguments.find(|argument| argument.get_long() == Some(name));
+        if let Some(letter) = found.and_then(clap::Arg::get_short) {
+            return Some(letter);
+        }
+        commands.extend(command.get_subcommands());
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_are_known_by_their_letters() {
+        assert_eq!(short("-i <SNAPSHOT>"), Some('i'));
+        assert_eq!(short("--exclude <DATASET>"), None);
+        assert_eq!(short_of_long("--exclude <DATASET>"), Some('X'));
+        assert_eq!(short_of_long("--nothing"), None);
+    }
 
     #[test]
     fn a_failure_prints_its_hints_and_a_broken_pipe_nothing() {

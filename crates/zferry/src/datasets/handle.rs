@@ -217,9 +217,9 @@ impl<'a> Handle<'a> {
         let Some(dataset) = self.entity.dataset() else {
             return Ok(None);
         };
-        let settings = self.dsl.own_settings(dataset)?;
+        let settings = self.dsl.received_settings(dataset)?;
         let name = property.name();
-        let Some(setting) = settings.received().find(|setting| setting.name == name) else {
+        let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
             return Ok(None);
         };
         Ok(match property {

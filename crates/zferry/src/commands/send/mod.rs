@@ -1,12 +1,16 @@
 //! `zferry send`
 
+mod arguments;
 mod output;
+mod package;
 mod progress;
 mod resume;
+mod title;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use zferry_replicate::send::{Progress, ResolveError, Resolved, SendError, SendOptions, send};
+use zferry_replicate::package::{Package, PackageError};
+use zferry_replicate::send::{Progress, ResolveError, Resolved, SendOptions, send};
 use zferry_zpool::Pool;
 use zferry_zpool::dsl::{DslPool, check_entity_name};
 
@@ -14,70 +18,12 @@ use crate::error::CommandError;
 use crate::output::nice::{nice_bytes, nice_number};
 use crate::pools::{Paths, missing};
 
-/// Send a snapshot, or what changed since an earlier one, as a stream on standard output
-///
-/// The stream is byte for byte the one that `zfs send` would write, so any `zfs receive` takes it.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  Send a snapshot from a pool in a file:
-    zferry -d tank.img send tank/home@monday > monday.zsend
-
-  Send what changed since, compressed as it is stored:
-    zferry -d tank.img send -c -i @monday tank/home@tuesday | ssh backup zfs receive pool/home
-
-  Ask how large a stream would be:
-    zferry -d tank.img send -nv tank/home@monday")]
-pub(crate) struct Args {
-    /// Send only what changed since this snapshot or bookmark: @SNAPSHOT or #BOOKMARK of the same file system, or the
-    /// full name of one, such as the origin of a clone
-    #[arg(short = 'i', value_name = "SNAPSHOT|BOOKMARK")]
-    from: Option<String>,
-    /// Allow blocks above 128 KiB in the stream
-    #[arg(short = 'L', long = "large-block")]
-    large_block: bool,
-    /// Send blocks that are small enough to lie in their pointers as they lie there
-    #[arg(short = 'e', long)]
-    embed: bool,
-    /// Send blocks compressed, as they are stored
-    #[arg(short = 'c', long)]
-    compressed: bool,
-    /// Send a block that the stream holds already as a reference to it (receivers since OpenZFS 2.0 need `zstream redup`
-    /// in front)
-    #[arg(short = 'D', long)]
-    dedup: bool,
-    /// Leave out what this redaction bookmark of the same file system lists
-    #[arg(short = 'd', long, value_name = "BOOKMARK")]
-    redact: Option<String>,
-    /// Go on with a send whose receiver was interrupted: the value of its property receive_resume_token
-    #[arg(short = 't', value_name = "TOKEN")]
-    token: Option<String>,
-    /// Send what an interrupted receive into this file system or volume brought
-    #[arg(short = 'S', long)]
-    saved: bool,
-    /// Send nothing; with -v or -P, say how large the stream would be
-    #[arg(short = 'n', long)]
-    dryrun: bool,
-    /// Say how large the stream is going to be and, each second, how much was sent
-    #[arg(short = 'v', long, action = clap::ArgAction::Count)]
-    verbose: u8,
-    /// Say so in columns for programs
-    #[arg(short = 'P', long)]
-    parsable: bool,
-    /// Show a progress bar on standard error (the default when it is a terminal and standard output is not)
-    #[arg(long, overrides_with = "no_progress")]
-    progress: bool,
-    /// Show none
-    #[arg(long, overrides_with = "progress")]
-    no_progress: bool,
-    /// The snapshot, or a file system or volume that is not in use
-    #[arg(value_name = "SNAPSHOT")]
-    snapshot: Option<String>,
-}
+pub(crate) use arguments::Args;
 
 pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
+    check_exclusions(args)?;
     if let Some(token) = &args.token {
-        if args.from.is_some() || args.redact.is_some() || args.saved {
+        if args.source().is_some() || args.has_header() || args.redact.is_some() || args.saved {
             return Err(usage("invalid flags combined with -t"));
         }
         if args.snapshot.is_some() {
@@ -90,21 +36,68 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         return Err(usage("missing snapshot argument"));
     };
     if args.saved {
-        if args.from.is_some() || args.large_block || args.embed || args.compressed || args.redact.is_some() {
-            return Err(usage("incompatible flags combined with saved send flag"));
-        }
-        if to.contains('@') {
-            return Err(usage(
-                "saved send must specify the dataset with partially-received state",
-            ));
-        }
+        check_saved(args, to)?;
     }
     args.refuse_terminal()?;
     if args.saved {
         return resume::saved(paths, args, to);
     }
+    if args.skip_missing && !args.replicate {
+        return Err(usage(
+            "skip-missing flag can only be used in conjunction with replicate",
+        ));
+    }
+    if args.is_package() {
+        package::run(paths, args, to)
+    } else {
+        single(paths, args, to)
+    }
+}
+
+fn check_exclusions(args: &Args) -> Result<(), CommandError> {
+    // Anything may be left out but a whole pool.
+    let is_valid = |name: &str| check_entity_name(name).is_ok() && name.contains('/') && !name.contains('#');
+    if let Some(name) = args.exclude.iter().find(|name| !is_valid(name)) {
+        return Err(usage(&format!("-X {name}: not a valid non-root dataset name.")));
+    }
+    if args.exclude.is_empty() || args.replicate {
+        return Ok(());
+    }
+    Err(CommandError::failed(
+        "Cannot specify dataset exclusion (-X) on a non-recursive send.",
+    ))
+}
+
+fn check_saved(args: &Args, to: &str) -> Result<(), CommandError> {
+    let has_source = args.source().is_some() || args.redact.is_some();
+    let has_form = args.large_block || args.embed || args.compressed;
+    if has_source || has_form || args.has_header() {
+        return Err(usage("incompatible flags combined with saved send flag"));
+    }
+    if to.contains('@') {
+        return Err(usage(
+            "saved send must specify the dataset with partially-received state",
+        ));
+    }
+    Ok(())
+}
+
+fn usage(message: &str) -> CommandError {
+    CommandError::usage(message).hint(format_args!(
+        "usage: {}\n\nFor more information, try 'zferry send --help'.",
+        arguments::USAGE
+    ))
+}
+
+/// Sends one snapshot.
+fn single(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandError> {
+    if to.contains('#') {
+        return Err(CommandError::failed(format_args!(
+            "cannot open '{to}': bookmark delimiter '#' is not expected here"
+        )));
+    }
     let from = args.from.as_ref().map(|from| full_source_name(to, from));
-    for name in [Some(to), from.as_ref()].into_iter().flatten() {
+    for name in [Some(to), from.as_deref()].into_iter().flatten() {
         check_entity_name(name)
             .map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")))?;
     }
@@ -118,26 +111,26 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
             .map_or(bookmark.as_str(), |(_, name)| name);
         resolved.redact(&dsl, bookmark).map_err(cannot_find)?;
     }
-    send_resolved(&pool, args, &resolved, args.send_options())
+    let mut package = None;
+    if args.has_header() {
+        let around = Package::around(&dsl, to, &args.package_options(), &mut |notice| {
+            args.notify(&notice);
+        });
+        package = Some(around.map_err(|error| describe(&error, to))?);
+    }
+    send_resolved(&pool, args, &resolved, package.as_ref(), args.send_options())
 }
 
-fn usage(message: &str) -> CommandError {
-    CommandError::usage(message).hint("For more information, try 'zferry send --help'.")
-}
-
-/// Sends one snapshot.
+/// Sends one snapshot, in a package if there is one.
 fn send_resolved(
     pool: &Pool,
     args: &Args,
     resolved: &Resolved,
+    package: Option<&Package>,
     options: SendOptions,
 ) -> Result<(), CommandError> {
     let (to, from) = (resolved.name(), resolved.from_name());
-    let cannot_send = |error: SendError| match error {
-        // Whoever reads the stream has gone; there is nobody to tell, and zfs dies of it without a word.
-        SendError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
-        error => CommandError::failed(format_args!("warning: cannot send '{to}': {error}")),
-    };
+    let cannot_send = |error| args.cannot_send(to, error);
     let shows_bar = args.shows_bar();
     let mut estimate = None;
     if args.is_verbose() || shows_bar {
@@ -146,8 +139,11 @@ fn send_resolved(
             .map_err(cannot_send)?;
         estimate = Some(size);
     }
-    if let Some(size) = estimate {
-        args.say(&mut |out| print_estimate(out, args, to, from, size))?;
+    if let Some(size) = estimate.filter(|_| args.prints_estimate()) {
+        args.say(&mut |out| {
+            print_estimate(out, args, to, from, size)?;
+            print_total(out, args, size)
+        })?;
     }
     if args.dryrun {
         return Ok(());
@@ -155,9 +151,12 @@ fn send_resolved(
     let progress = Progress::default();
     let reporter = args.reporter(to, estimate, shows_bar);
     let mut output = output::standard_output()?;
+    let sending = |output: &mut dyn Write| {
+        package.map_or(Ok(()), |package| package.begin(output))?;
+        send(pool, &resolved.source, options, output, &progress)?;
+        Ok(package.map_or(Ok(()), |package| package.end(output))?)
+    };
     let sent = progress::during(reporter, &progress, || {
-        let sending =
-            |output: &mut dyn Write| send(pool, &resolved.source, options, output, &progress).map(drop);
         if args.dedup {
             output::deduplicated(&mut output, sending)
         } else {
@@ -165,59 +164,6 @@ fn send_resolved(
         }
     });
     sent.map_err(cannot_send)
-}
-
-impl Args {
-    const fn is_verbose(&self) -> bool {
-        self.verbose > 0 || self.parsable
-    }
-
-    const fn send_options(&self) -> SendOptions {
-        SendOptions {
-            large_blocks: self.large_block,
-            embedded: self.embed,
-            compressed: self.compressed,
-        }
-    }
-
-    fn refuse_terminal(&self) -> Result<(), CommandError> {
-        if !self.dryrun && io::stdout().is_terminal() {
-            return Err(CommandError::failed(
-                "Error: Stream can not be written to a terminal.\nYou must redirect standard output.",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Says what is going to be sent, if that was asked for.
-    fn say(&self, print: &mut dyn FnMut(&mut dyn Write) -> Result<(), io::Error>) -> Result<(), io::Error> {
-        match (self.is_verbose(), self.dryrun) {
-            (false, _) => Ok(()),
-            // A dry run has nothing else to put on standard output.
-            (true, true) => print(&mut io::stdout()),
-            (true, false) => print(&mut io::stderr()),
-        }
-    }
-
-    fn shows_bar(&self) -> bool {
-        let wanted = self.progress || (io::stderr().is_terminal() && !io::stdout().is_terminal());
-        wanted && !self.no_progress && !self.is_verbose() && !self.dryrun
-    }
-
-    fn reporter(&self, to: &str, estimate: Option<u64>, shows_bar: bool) -> progress::Reporter {
-        if shows_bar {
-            progress::Reporter::Bar {
-                total: estimate.unwrap_or(0),
-            }
-        } else if self.verbose > 0 {
-            progress::Reporter::Lines {
-                name: to.to_owned(),
-                parsable: self.parsable,
-            }
-        } else {
-            progress::Reporter::Silent
-        }
-    }
 }
 
 /// The full name of an incremental source that may be given as `@snapshot` or `#bookmark` of the same file system.
@@ -252,7 +198,19 @@ fn not_found(to: &str, from: Option<&str>, error: ResolveError) -> CommandError 
     }
 }
 
-/// What `zfs send -v` says before it begins.
+/// What zfs says where there is no package.
+fn describe(error: &PackageError, to: &str) -> CommandError {
+    let failed = format!("warning: cannot send '{to}'");
+    match error {
+        PackageError::MissingSnapshot { .. } | PackageError::Encrypted { .. } => {
+            CommandError::failed(format_args!("{error}\n{failed}: backup failed"))
+        }
+        PackageError::ListTooLarge(_) => CommandError::failed(error),
+        error => CommandError::failed(format_args!("{failed}: {error}")),
+    }
+}
+
+/// What `zfs send -v` says of a stream before it begins.
 fn print_estimate(
     out: &mut dyn Write,
     args: &Args,
@@ -261,11 +219,10 @@ fn print_estimate(
     size: u64,
 ) -> Result<(), io::Error> {
     if args.parsable {
-        match from {
-            Some(from) => writeln!(out, "incremental\t{from}\t{to}\t{size}")?,
-            None => writeln!(out, "full\t{to}\t{size}")?,
-        }
-        return writeln!(out, "size\t{size}");
+        return match from {
+            Some(from) => writeln!(out, "incremental\t{from}\t{to}\t{size}"),
+            None => writeln!(out, "full\t{to}\t{size}"),
+        };
     }
     match from {
         Some(from) => write!(out, "send from {from} to {to}")?,
@@ -274,6 +231,13 @@ fn print_estimate(
     if size != 0 {
         write!(out, " estimated size is {}", nice_bytes(size))?;
     }
-    writeln!(out)?;
-    writeln!(out, "total estimated size is {}", nice_number(size))
+    writeln!(out)
+}
+
+fn print_total(out: &mut dyn Write, args: &Args, size: u64) -> Result<(), io::Error> {
+    if args.parsable {
+        writeln!(out, "size\t{size}")
+    } else {
+        writeln!(out, "total estimated size is {}", nice_number(size))
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::thread;
 
-use zferry_replicate::send::{DedupError, SendError, deduplicate};
+use zferry_replicate::send::{DedupError, deduplicate};
 use zferry_zstream::writer::WriteError;
 
 /// How much is gathered before it is written, where records come one by one, in bytes.
@@ -17,26 +17,24 @@ pub(crate) fn standard_output() -> io::Result<File> {
 }
 
 /// Sends into the deduplicator, which writes to `output`.
-pub(crate) fn deduplicated(
+pub(crate) fn deduplicated<E: From<io::Error>>(
     output: &mut File,
-    send: impl FnOnce(&mut dyn Write) -> Result<(), SendError>,
-) -> Result<(), SendError> {
+    send: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
     let (reader, mut writer) = io::pipe()?;
     thread::scope(|scope| {
-        let copier = thread::Builder::new()
-            .spawn_scoped(scope, move || {
-                deduplicate(reader, BufWriter::with_capacity(BUFFER_BYTES, output))
-            })
-            .map_err(SendError::Threads)?;
+        let copier = thread::Builder::new().spawn_scoped(scope, move || {
+            deduplicate(reader, BufWriter::with_capacity(BUFFER_BYTES, output))
+        })?;
         let sent = send(&mut writer);
         // The copier sees the end of the stream only when nobody can write any more.
         drop(writer);
         let copied = copier.join().unwrap_or(Err(DedupError::Interrupted));
         match (sent, copied) {
             // If the output failed, the sender was left with a pipe that nobody reads: the output's error is the cause.
-            (_, Err(DedupError::Output(error))) => Err(SendError::Output(io_error(error))),
+            (_, Err(DedupError::Output(error))) => Err(io_error(error).into()),
             (Err(error), _) => Err(error),
-            (Ok(()), Err(error)) => Err(SendError::Output(io::Error::other(error))),
+            (Ok(()), Err(error)) => Err(io::Error::other(error).into()),
             (Ok(()), Ok(_)) => Ok(()),
         }
     })

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use zferry_replicate::send::Progress;
 
+use super::title::Title;
 use crate::output::nice::nice_bytes;
 
 /// How a send is reported.
@@ -20,12 +21,16 @@ pub(crate) enum Reporter {
         /// The estimated size of the stream, in bytes; 0: not known.
         total: u64,
     },
-    /// A line a second on standard error.
-    Lines {
+    /// Once a second.
+    EverySecond {
         /// The snapshot.
         name: String,
+        /// Whether each time prints a line on standard error.
+        prints: bool,
         /// Whether the lines are for programs.
         parsable: bool,
+        /// The estimated size of what is sent, in bytes, if the process' title is to tell.
+        title: Option<u64>,
     },
 }
 
@@ -34,7 +39,7 @@ pub(crate) fn during<T>(reporter: Reporter, progress: &Progress, work: impl FnOn
     let interval = match reporter {
         Reporter::Silent => return work(),
         Reporter::Bar { .. } => Duration::from_millis(100),
-        Reporter::Lines { .. } => Duration::from_secs(1),
+        Reporter::EverySecond { .. } => Duration::from_secs(1),
     };
     thread::scope(|scope| {
         let (done, is_done) = mpsc::channel::<()>();
@@ -55,7 +60,12 @@ pub(crate) fn during<T>(reporter: Reporter, progress: &Progress, work: impl FnOn
 enum Shown {
     Nothing,
     Bar(ProgressBar),
-    Lines { name: String, parsable: bool },
+    EverySecond {
+        name: String,
+        prints: bool,
+        parsable: bool,
+        title: Option<(Title, u64)>,
+    },
 }
 
 impl Shown {
@@ -63,11 +73,21 @@ impl Shown {
         match reporter {
             Reporter::Silent => Self::Nothing,
             Reporter::Bar { total } => Self::Bar(bar(total)),
-            Reporter::Lines { name, parsable } => {
-                if !parsable {
+            Reporter::EverySecond {
+                name,
+                prints,
+                parsable,
+                title,
+            } => {
+                if prints && !parsable {
                     eprintln!("TIME        SENT   SNAPSHOT {name}");
                 }
-                Self::Lines { name, parsable }
+                Self::EverySecond {
+                    name,
+                    prints,
+                    parsable,
+                    title: title.and_then(|total| Some((Title::find()?, total))),
+                }
             }
         }
     }
@@ -82,12 +102,17 @@ impl Shown {
                 }
                 bar.set_position(bytes);
             }
-            Self::Lines { name, parsable } => {
-                let time = Zoned::now().strftime("%H:%M:%S").to_string();
-                if *parsable {
-                    eprintln!("{time}\t{bytes}\t{name}");
-                } else {
-                    eprintln!("{time}   {:>5}   {name}", nice_bytes(bytes));
+            Self::EverySecond {
+                name,
+                prints,
+                parsable,
+                title,
+            } => {
+                if let Some((title, total)) = title {
+                    title.show(name, bytes, *total);
+                }
+                if *prints {
+                    print_line(name, *parsable, bytes);
                 }
             }
         }
@@ -99,6 +124,15 @@ impl Shown {
             bar.set_position(bytes);
             bar.finish();
         }
+    }
+}
+
+fn print_line(name: &str, parsable: bool, bytes: u64) {
+    let time = Zoned::now().strftime("%H:%M:%S").to_string();
+    if parsable {
+        eprintln!("{time}\t{bytes}\t{name}");
+    } else {
+        eprintln!("{time}   {:>5}   {name}", nice_bytes(bytes));
     }
 }
 

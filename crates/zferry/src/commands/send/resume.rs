@@ -21,7 +21,13 @@ pub(super) fn run(paths: &Paths, args: &Args, text: &str) -> Result<(), CommandE
         ResumeError::Resolve(error) => super::not_found(&token.to_name, None, error),
         error => cannot(&error),
     })?;
-    send_resolved(&pool, args, &resolved, args.send_options().with_token(&token))
+    send_resolved(
+        &pool,
+        args,
+        &resolved,
+        None,
+        args.send_options().with_token(&token),
+    )
 }
 
 /// `zferry send --saved`: what an interrupted receive brought.
@@ -34,7 +40,13 @@ pub(super) fn saved(paths: &Paths, args: &Args, name: &str) -> Result<(), Comman
     })?;
     let list = contents(name, &state);
     args.say(&mut |out| write!(out, "resume token contents:\n{}", list.print()))?;
-    send_resolved(&pool, args, &resolved, args.send_options().with_state(&state))
+    send_resolved(
+        &pool,
+        args,
+        &resolved,
+        None,
+        args.send_options().with_state(&state),
+    )
 }
 
 /// What zfs shows of what it sends: the token of the receive, but from the beginning and with the name that it has here.

@@ -74,6 +74,23 @@ impl DslPool<'_> {
         self.dir_settings(&dataset.dir).cloned()
     }
 
+    /// What came with a stream for a dataset itself, whether it counts or not, in the order of its table.
+    ///
+    /// # Errors
+    /// As [`Self::dir_settings`].
+    pub fn received_settings(&self, dataset: &Dataset) -> Result<Vec<Setting>, Error> {
+        // ZFS marks where properties were received, and takes the mark for one that is inherited.
+        let mut is_marked = false;
+        self.for_each_place(dataset, &mut |place| {
+            is_marked |= place.settings.has_received;
+            !is_marked
+        })?;
+        if !is_marked {
+            return Ok(Vec::new());
+        }
+        Ok(self.own_settings(dataset)?.received().cloned().collect())
+    }
+
     fn read_settings(&self, table: Option<crate::ObjectNumber>) -> Result<Settings, Error> {
         match table {
             Some(number) => Settings::read(self.pool().reader(), &self.pool().meta_object(number)?),

@@ -16,6 +16,7 @@ use crate::spa::BlockReader;
 use crate::zap::{self, ZapEntry, ZapValue};
 use crate::{Corrupt, Error};
 use std::collections::HashSet;
+use zferry_nvlist::Text;
 
 /// How much memory what was set in one place may take, in bytes: it is kept for every directory that is listed.
 const BYTES_MAX: usize = 1 << 20;
@@ -65,6 +66,8 @@ pub struct Setting {
     pub name: String,
     /// Its value.
     pub value: Value,
+    /// A text as it is stored, where it is no UTF-8 and `value` only resembles it.
+    pub exact: Option<Text>,
     /// Whether it came with a stream.
     pub is_received: bool,
 }
@@ -74,6 +77,8 @@ pub struct Setting {
 pub struct Settings {
     effective: Vec<Setting>,
     received: Vec<Setting>,
+    /// Whether properties were ever received here.
+    pub(super) has_received: bool,
 }
 
 impl Settings {
@@ -106,6 +111,7 @@ impl Settings {
                 Some(Setting {
                     name: name.to_owned(),
                     value,
+                    exact: exact(&entry.value),
                     is_received: suffix == "$recvd",
                 })
             };
@@ -114,6 +120,8 @@ impl Settings {
                 "$iuv" => {
                     let setting = setting()?;
                     if is_known_word(name, &setting.value) {
+                        // Nothing tells where it came from, so it passes for received as well.
+                        settings.received.push(setting.clone());
                         settings.effective.push(setting);
                     }
                 }
@@ -124,6 +132,7 @@ impl Settings {
                         settings.effective.push(setting()?);
                     }
                 }
+                "$hasrecvd" => settings.has_received = true,
                 _ => {}
             }
         }
@@ -141,10 +150,16 @@ impl Settings {
         self.effective.iter().find(|setting| setting.name == name)
     }
 
-    /// What was received here, whether it counts or not.
-    pub fn received(&self) -> impl Iterator<Item = &Setting> {
+    /// What was received here, whether it counts or not, if anything was: see
+    /// [`DslPool::received_settings`](crate::dsl::DslPool::received_settings).
+    pub(super) fn received(&self) -> impl Iterator<Item = &Setting> {
         self.received.iter()
     }
+}
+
+fn exact(value: &ZapValue) -> Option<Text> {
+    let text = Text::new(value.as_bytes()?);
+    text.to_str().is_none().then_some(text)
 }
 
 fn is_known_word(name: &str, value: &Value) -> bool {
@@ -184,6 +199,7 @@ mod tests {
             .collect();
         assert_eq!(effective, [("copies", true), ("atime", false)]);
         assert_eq!(settings.received().count(), 3);
+        assert!(settings.has_received);
         assert_eq!(settings.get("exec"), None);
     }
 
