@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod datasets;
 mod error;
+mod keys;
 mod moment;
 mod output;
 mod pools;

@@ -15,8 +15,8 @@ pub(crate) struct Paths {
     /// Look for pools in this file or device, or in the files of this folder (may be given several times)
     #[arg(short = 'd', value_name = "PATH", env = "ZFERRY_PATH", value_delimiter = ':')]
     paths: Vec<PathBuf>,
-    /// Look at pools as they were at this transaction group or time, if it is not long ago: a number, or
-    /// `YYYY-MM-DD [HH:MM[:SS]]`
+    /// Look at pools as they were at this transaction group or time, if it is not long ago: a number, or a time such
+    /// as 2026-01-31 or '2026-01-31 12:00:00'
     #[arg(short = 'T', value_name = "TXG|TIME")]
     at: Option<Moment>,
     /// Open pools whose newest state or whose labels are damaged, from what remains

@@ -155,6 +155,12 @@ pub enum Unsupported {
     /// A block is encrypted and no key is at hand.
     #[error("the block is encrypted, and the key is not loaded")]
     Encrypted,
+    /// A cipher.
+    #[error("the encryption suite {0} is not known")]
+    Suite(u64),
+    /// What is authenticated under a key.
+    #[error("the key has version {0}, which is not known")]
+    KeyVersion(u64),
     /// A function of a block pointer: checksum or compression.
     #[error("block pointer with unknown {what} {id}")]
     BlockFunction {

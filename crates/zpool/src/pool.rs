@@ -274,8 +274,8 @@ pub(crate) fn open_candidate(
     if !options.is_incomplete_allowed {
         candidate.lacks(&vdevs)?;
     }
-    *reader.vdevs_mut() = VdevTree::build(&nodes, &devices, uberblock.reflow)?;
-    read_mappings(&mut reader, &meta, &nodes)?;
+    reader.set_vdevs(VdevTree::build(&nodes, &devices, uberblock.reflow)?);
+    read_mappings(&reader, &meta, &nodes)?;
     check_features(&reader, &meta, &directory)?;
     if let Some(salt) = zap::lookup(&reader, &directory, "org.illumos:checksum_salt")? {
         let salt = salt.as_bytes().and_then(|bytes| bytes.try_into().ok());

@@ -32,6 +32,12 @@ pub enum SendError {
     /// The stream cannot be written.
     #[error("cannot write the stream: {0}")]
     Output(#[from] io::Error),
+    /// The dataset is encrypted, its key is not loaded, and it was not to be sent raw.
+    #[error("dataset key must be loaded")]
+    KeyNotLoaded(String),
+    /// The dataset was encrypted before OpenZFS 0.8, and cannot be sent raw.
+    #[error("pool or dataset must be upgraded")]
+    OldEncryption(String),
     /// A dataset with large micro ZAPs needs large blocks in its stream.
     #[error(
         "source snapshot contains large microzaps, need -L (--large-block) or -w (--raw) to generate stream"

@@ -1,8 +1,7 @@
 //! How large a stream will be: from the counters of the snapshots, as OpenZFS guesses it, or from a walk through all
 //! that would be sent, which is exact.
 
-use super::features::of_stream;
-use super::pipeline::list_behind_begin;
+use super::plan::Plan;
 use super::resolve::{Earlier, Resolved};
 use super::walk::{Ending, walk};
 use super::{SendError, SendOptions, Source};
@@ -60,7 +59,7 @@ impl Resolved {
             },
         };
         let records = uncompressed.checked_div(self.block_bytes(dsl)?).unwrap_or(0);
-        let data = if options.compressed {
+        let data = if options.sends_compressed() {
             compressed
         } else {
             uncompressed
@@ -93,19 +92,13 @@ impl Resolved {
 
 /// The size of the stream, in bytes, from a walk that reads no data.
 fn exact(pool: &Pool, source: &Source, options: SendOptions) -> Result<u64, SendError> {
-    let pool_error = |error| SendError::Pool {
-        dataset: source.name.clone(),
-        source: error,
-    };
-    let set = ObjectSet::read(pool.reader(), &source.root).map_err(pool_error)?;
-    let features = of_stream(pool, source, &set, options)?;
-    let list = list_behind_begin(source);
+    let plan = Plan::new(pool, source, options)?;
     // BEGIN and END, which a saved stream lacks.
     let ends = if source.saved.is_some() { 1 } else { 2 };
     let mut size = RECORD_BYTES
         .saturating_mul(ends)
-        .saturating_add(u64_from_usize(list.len()));
-    let walked = walk(pool, source, &set, features, &(), &mut |job| {
+        .saturating_add(u64_from_usize(plan.list.len()));
+    let walked = walk(&plan, &(), &mut |job| {
         size = size.saturating_add(u64_from_usize(job.len()));
         job.clear();
         Ok(())

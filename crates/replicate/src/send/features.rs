@@ -2,6 +2,7 @@
 
 use super::{SendError, Source};
 use zferry_zpool::dmu::{ObjectSet, ObjectSetType};
+use zferry_zpool::spa::BlockReader;
 use zferry_zpool::{Error, ObjectNumber, Pool, zap};
 use zferry_zstream::flags::FeatureFlags;
 
@@ -14,6 +15,16 @@ pub struct SendOptions {
     pub embedded: bool,
     /// `-c`: blocks may be sent compressed as they are stored.
     pub compressed: bool,
+    /// `-w`: blocks are sent as they are stored. Of an unencrypted dataset that is all of the above; of an encrypted one
+    /// it takes no key.
+    pub raw: bool,
+}
+
+impl SendOptions {
+    /// Whether blocks may be sent compressed as they are stored.
+    pub(super) const fn sends_compressed(self) -> bool {
+        self.compressed || self.raw
+    }
 }
 
 /// A feature that is counted for each dataset that uses it.
@@ -67,6 +78,7 @@ const MASTER_NODE: ObjectNumber = ObjectNumber(1);
 /// The features of the stream that sends `source`.
 pub(super) fn of_stream(
     pool: &Pool,
+    reader: &BlockReader,
     source: &Source,
     set: &ObjectSet,
     options: SendOptions,
@@ -77,20 +89,21 @@ pub(super) fn of_stream(
     };
     let uses = |feature: DatasetFeature| source.features.contains_key(&feature);
     let mut features = FeatureFlags::empty();
-    if set.set_type == ObjectSetType::ZFS && zpl_version(pool, set).map_err(pool_error)? >= ZPL_VERSION_SA {
+    if set.set_type == ObjectSetType::ZFS && zpl_version(reader, set).map_err(pool_error)? >= ZPL_VERSION_SA {
         features |= FeatureFlags::SA_SPILL;
     }
     features.set(
         FeatureFlags::LARGE_BLOCKS,
-        options.large_blocks && uses(DatasetFeature::LargeBlocks),
+        (options.large_blocks || options.raw) && uses(DatasetFeature::LargeBlocks),
     );
-    if options.embedded && !set.is_encrypted {
+    if (options.embedded || options.raw) && !set.is_encrypted {
         let active = pool
             .is_feature_active("com.delphix:embedded_data")
             .map_err(pool_error)?;
         features.set(FeatureFlags::EMBED_DATA, active);
     }
-    features.set(FeatureFlags::COMPRESSED, options.compressed);
+    features.set(FeatureFlags::COMPRESSED, options.sends_compressed());
+    features.set(FeatureFlags::RAW, options.raw && set.is_encrypted);
     if features.intersects(FeatureFlags::EMBED_DATA | FeatureFlags::COMPRESSED) {
         let active = pool
             .is_feature_active("org.illumos:lz4_compress")
@@ -99,7 +112,7 @@ pub(super) fn of_stream(
     }
     features.set(
         FeatureFlags::ZSTD,
-        options.compressed && uses(DatasetFeature::ZstdCompress),
+        options.sends_compressed() && uses(DatasetFeature::ZstdCompress),
     );
     features.set(FeatureFlags::LARGE_DNODE, uses(DatasetFeature::LargeDnode));
     features.set(FeatureFlags::LONGNAME, uses(DatasetFeature::LongName));
@@ -116,8 +129,8 @@ pub(super) fn of_stream(
 }
 
 /// The version of a file system.
-fn zpl_version(pool: &Pool, set: &ObjectSet) -> Result<u64, Error> {
-    let master = set.object(pool.reader(), MASTER_NODE)?;
-    let version = zap::lookup_u64(pool.reader(), &master, "VERSION")?;
+fn zpl_version(reader: &BlockReader, set: &ObjectSet) -> Result<u64, Error> {
+    let master = set.object(reader, MASTER_NODE)?;
+    let version = zap::lookup_u64(reader, &master, "VERSION")?;
     version.ok_or_else(|| Error::Missing("the version of the file system".to_owned()))
 }

@@ -47,7 +47,9 @@ pub(super) struct Fill {
 pub(super) enum Form {
     /// Its content, put into the stream's byte order where it is in the other.
     Content(ByteOrder),
-    /// Its bytes as stored.
+    /// Its content, compressed as it is stored.
+    Compressed,
+    /// Its bytes as they are stored, encrypted as they are.
     Stored,
 }
 
@@ -192,6 +194,7 @@ fn read(
 ) -> Result<(), zferry_zpool::Error> {
     match fill.form {
         Form::Stored => reader.read_stored(&fill.pointer, payload),
+        Form::Compressed => reader.read_compressed(&fill.pointer, payload),
         Form::Content(order) => {
             reader.read_into(&fill.pointer, payload, &mut scratch.stored)?;
             if fill.pointer.endian() != Endian::OURS {

@@ -10,6 +10,7 @@
 //! left out before     │          ├────────┤       WRITE, FREE of what is there now
 //! ```
 
+use super::plan::Plan;
 use super::recorder::range_of;
 use super::walk::{Ending, Layout};
 use std::cmp::Ordering;
@@ -148,24 +149,21 @@ pub(super) struct Merger<'a> {
 impl<'a> Merger<'a> {
     /// Merges with the list of what is to be left out, and with that of what was left out before; `None` where there
     /// are neither.
-    pub(super) fn new(
-        reader: &'a BlockReader,
-        set: &'a ObjectSet,
-        [redact, before]: [Option<&'a RedactionList>; 2],
-        resume: Option<ResumeAt>,
-    ) -> Result<Option<Self>, Error> {
+    pub(super) fn new(plan: &'a Plan<'a>) -> Result<Option<Self>, Error> {
+        let (redact, before) = (&plan.source.redact, &plan.source.redacted_before);
         if redact.is_none() && before.is_none() {
             return Ok(None);
         }
-        let list = |list: Option<&'a RedactionList>| {
-            list.map(|list| List {
-                blocks: list.blocks(reader),
-                resume,
+        let list = |list: &'a Option<RedactionList>| {
+            // The pool's own metadata is not encrypted, whatever the dataset is.
+            list.as_ref().map(|list| List {
+                blocks: list.blocks(plan.pool.reader()),
+                resume: plan.resume,
             })
         };
         let mut merger = Self {
-            reader,
-            set,
+            reader: plan.reader(),
+            set: &plan.set,
             lists: [list(redact), None, list(before)],
             front: [None; 3],
             object: None,
@@ -300,7 +298,7 @@ impl<'a> Merger<'a> {
             }),
             ahead: &(),
         };
-        let walked = traversal.run_object(object, &mut |visit| {
+        let walked = traversal.run_object(self.set, object, &mut |visit| {
             let Some(span) = Span::of(&visit) else {
                 return Ok(());
             };

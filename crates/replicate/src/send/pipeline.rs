@@ -7,22 +7,20 @@
 //!
 //! Memory is bounded by a budget of bytes in flight: the walker waits when the output is that far behind.
 
-use super::features::of_stream;
 use super::job::{Failure, Job, Scratch};
+use super::plan::Plan;
 use super::walk::{Ending, walk};
-use super::{DatasetFeature, SendError, SendOptions, Source};
+use super::{SendError, SendOptions, Source};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::Builder;
-use zferry_nvlist::{Encoding, NvList, Value};
 use zferry_wire::{Endian, u64_from_usize};
 use zferry_zpool::Pool;
-use zferry_zpool::dmu::{ObjectSet, ObjectSetType, ReadAhead};
+use zferry_zpool::dmu::ReadAhead;
 use zferry_zpool::spa::{BlockPointer, BlockReader};
-use zferry_zstream::flags::{BeginFlags, FeatureFlags, HeaderType, VersionInfo};
-use zferry_zstream::record::{Begin, End, ObjsetType, Record, StreamName};
+use zferry_zstream::record::{End, Record};
 use zferry_zstream::writer::Summer;
 
 /// How many bytes of stream may be in flight between the walker and the output.
@@ -60,34 +58,25 @@ pub(super) fn run(
     output: &mut dyn Write,
     progress: &Progress,
 ) -> Result<Sent, SendError> {
-    let pool_error = |error| SendError::Pool {
-        dataset: source.name.clone(),
-        source: error,
-    };
-    let set = ObjectSet::read(pool.reader(), &source.root).map_err(pool_error)?;
-    let features = of_stream(pool, source, &set, options)?;
-    let (begin, list) = begin(source, &set, features)?;
+    let plan = Plan::new(pool, source, options)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let (job_sender, job_receiver) = unbounded::<Work>();
     let (ordered_sender, ordered_receiver) = unbounded::<Receiver<Done>>();
     let (spare_sender, spare_receiver) = unbounded::<Job>();
     let (ahead_sender, ahead_receiver) = bounded::<BlockPointer>(READ_AHEAD_QUEUE);
     let budget = Budget::default();
-    let (budget, set) = (&budget, &set);
+    let (budget, plan) = (&budget, &plan);
     // The ends of all channels move in: whichever way this is left, the threads see that nobody is there any more.
     std::thread::scope(move |scope| {
         for _ in 0..workers {
             let (jobs, ahead) = (job_receiver.clone(), ahead_receiver.clone());
             Builder::new()
-                .spawn_scoped(scope, move || work(pool.reader(), &jobs, &ahead))
+                .spawn_scoped(scope, move || work(plan.reader(), &jobs, &ahead))
                 .map_err(SendError::Threads)?;
         }
         drop((job_receiver, ahead_receiver));
         let walk = Walk {
-            pool,
-            source,
-            features,
-            set,
+            plan,
             budget,
             spare: spare_receiver,
             jobs: job_sender,
@@ -103,7 +92,7 @@ pub(super) fn run(
             progress,
             records: 0,
         };
-        let mut emitted = emitter.record(&Record::Begin(begin), &list);
+        let mut emitted = emitter.record(&Record::Begin(plan.begin.clone()), &plan.list);
         while emitted.is_ok() {
             let Ok(done) = ordered_receiver.recv() else { break };
             emitted = emit(&done, source, budget, &spare_sender, &mut emitter);
@@ -128,51 +117,6 @@ pub(super) fn run(
             records: emitter.records,
         })
     })
-}
-
-/// BEGIN and the list behind it.
-fn begin(source: &Source, set: &ObjectSet, features: FeatureFlags) -> Result<(Begin, Vec<u8>), SendError> {
-    let to_name = StreamName::new(&source.name).map_err(|_| SendError::NameTooLong(source.name.clone()))?;
-    let mut flags = BeginFlags::FREERECORDS | BeginFlags::SPILL_BLOCK;
-    flags.set(BeginFlags::CLONE, source.from.is_some_and(|from| from.is_origin));
-    flags.set(BeginFlags::CI_DATA, source.is_case_insensitive);
-    let ObjectSetType(set_type) = set.set_type;
-    let list = list_behind_begin(source);
-    let begin = Begin {
-        payload_length: u32::try_from(list.len()).unwrap_or(u32::MAX),
-        version_info: VersionInfo::new(HeaderType::SUBSTREAM, features),
-        creation_time: source.creation_time,
-        objset_type: ObjsetType(u32::try_from(set_type).unwrap_or(0)),
-        flags,
-        to_guid: source.saved.map_or(source.guid, |saved| saved.to_guid),
-        from_guid: source.from.map_or(0, |from| from.guid),
-        to_name,
-    };
-    Ok((begin, list))
-}
-
-/// What a receiver is told that has no place in BEGIN; empty where there is nothing.
-pub(super) fn list_behind_begin(source: &Source) -> Vec<u8> {
-    let mut list = NvList::new();
-    let redacted = match &source.redact {
-        Some(redact) => Some(&redact.snapshots),
-        // A dataset that was received so is passed on as it is.
-        None => source.features.get(&DatasetFeature::RedactedDatasets),
-    };
-    if let Some(snapshots) = redacted {
-        list.insert("redact_snaps", Value::Uint64Array(snapshots.clone()));
-    }
-    if let Some(snapshots) = &source.redacted_for {
-        list.insert("redact_from_snaps", Value::Uint64Array(snapshots.clone()));
-    }
-    if let Some(resume) = source.resume {
-        list.insert("resume_object", Value::Uint64(resume.object));
-        list.insert("resume_offset", Value::Uint64(resume.offset));
-    }
-    if list.is_empty() {
-        return Vec::new();
-    }
-    list.encode(Encoding::Native, Endian::OURS)
 }
 
 /// A job on its way to a worker, with where its result is waited for.
@@ -258,10 +202,7 @@ impl Emitter<'_> {
 
 /// The walking thread.
 struct Walk<'a> {
-    pool: &'a Pool,
-    source: &'a Source,
-    features: FeatureFlags,
-    set: &'a ObjectSet,
+    plan: &'a Plan<'a>,
     budget: &'a Budget,
     spare: Receiver<Job>,
     jobs: Sender<Work>,
@@ -281,17 +222,10 @@ impl ReadAhead for ToWorkers {
 impl Walk<'_> {
     fn run(self) -> Result<(), SendError> {
         let ahead = ToWorkers(self.ahead.clone());
-        let finished = walk(
-            self.pool,
-            self.source,
-            self.set,
-            self.features,
-            &ahead,
-            &mut |job| {
-                let full = std::mem::replace(job, self.spare.try_recv().unwrap_or_default());
-                self.hand_over(full)
-            },
-        );
+        let finished = walk(self.plan, &ahead, &mut |job| {
+            let full = std::mem::replace(job, self.spare.try_recv().unwrap_or_default());
+            self.hand_over(full)
+        });
         match finished {
             // Whoever cancelled has an error of its own to tell.
             Ok(()) | Err(Ending::Cancelled) => Ok(()),

@@ -3,11 +3,12 @@
 //! Frees of adjoining ranges wait to be merged; any other record sends them off first. An object's first record is
 //! followed at once by the free of all that lies behind its last block.
 
+use super::encryption::crypt_parameters;
 use super::job::{Form, Job};
 use super::{SendError, Source};
 use zferry_blocks::checksum::ChecksumAlgorithm;
 use zferry_blocks::compress::Compression;
-use zferry_wire::usize_from_u64;
+use zferry_wire::{Endian, usize_from_u64};
 use zferry_zpool::dmu::{ByteOrder, Dnode, Object, ObjectType, Visit};
 use zferry_zpool::spa::{BlockPointer, EmbeddedType};
 use zferry_zpool::{BlockId, Corrupt, Error, ObjectNumber, Txg};
@@ -68,12 +69,19 @@ impl<'a> Recorder<'a> {
     /// Adds the records of one visit to `job`.
     pub(super) fn visit(&mut self, visit: &Visit<'_>, job: &mut Job) -> Result<(), SendError> {
         match *visit {
-            Visit::DnodeBlock { .. } => Ok(()),
+            Visit::DnodeBlock {
+                first,
+                slots,
+                pointer,
+            } => {
+                self.object_range(first, slots, pointer, job);
+                Ok(())
+            }
             Visit::FreeSlot(number) => {
                 self.free_objects(number.0, 1, job);
                 Ok(())
             }
-            Visit::Object { object, .. } => self.object(object, job),
+            Visit::Object { object, pointer } => self.object(object, pointer, job),
             Visit::Hole { object, level, id } => {
                 self.hole(object, level, id, job);
                 Ok(())
@@ -162,7 +170,27 @@ impl<'a> Recorder<'a> {
         self.pending = Some(Pending::Redact(redact));
     }
 
-    fn object(&mut self, object: &Object, job: &mut Job) -> Result<(), SendError> {
+    fn is_raw(&self) -> bool {
+        self.features.contains(FeatureFlags::RAW)
+    }
+
+    /// Receivers of raw streams make each block of dnodes again as it was, for its code covers all of it.
+    fn object_range(&mut self, first: ObjectNumber, slots: u64, pointer: &BlockPointer, job: &mut Job) {
+        if !self.is_raw() {
+            return;
+        }
+        self.flush(job);
+        let range = record::ObjectRange {
+            first_object: first.0,
+            slot_count: slots,
+            to_guid: self.source.guid,
+            crypt: crypt_parameters(pointer),
+            flags: byte_swap(pointer),
+        };
+        job.record(&Record::ObjectRange(range), &[]);
+    }
+
+    fn object(&mut self, object: &Object, pointer: &BlockPointer, job: &mut Job) -> Result<(), SendError> {
         self.flush(job);
         let dnode = &object.dnode;
         let mut block_size = dnode.data_bytes();
@@ -171,7 +199,7 @@ impl<'a> Recorder<'a> {
         }
         let mut flags = RecordFlags::empty();
         flags.set(RecordFlags::OBJECT_SPILL, dnode.spill.is_some());
-        let header = record::Object {
+        let mut header = record::Object {
             object: object.number.0,
             object_type: stream_type(dnode.object_type),
             bonus_type: stream_type(dnode.bonus_type),
@@ -184,7 +212,19 @@ impl<'a> Recorder<'a> {
             to_guid: self.source.guid,
             ..record::Object::default()
         };
-        job.record(&Record::Object(header), &self.bonus(object)?);
+        if self.is_raw() {
+            header.flags |= byte_swap(pointer);
+            header.max_block_id = dnode.max_block.0;
+            header.indirect_block_shift = dnode.indirect_shift;
+            header.levels = dnode.levels;
+            header.block_pointers = u8::try_from(dnode.pointers.len()).unwrap_or(u8::MAX);
+            // All of the bonus area is encrypted, so what lies behind its meaningful part is needed too.
+            let area = if dnode.bonus_len == 0 { &[] } else { &*dnode.bonus };
+            header.raw_bonus_length = u32::try_from(area.len()).unwrap_or(u32::MAX);
+            job.record(&Record::Object(header), area);
+        } else {
+            job.record(&Record::Object(header), &self.bonus(object)?);
+        }
         let end = dnode.max_block.0.wrapping_add(1).wrapping_mul(dnode.data_bytes());
         self.free(object.number, end, TO_END, job);
         self.unmodified_spill(object, job)
@@ -196,7 +236,7 @@ impl<'a> Recorder<'a> {
         let padded = usize::from(dnode.bonus_len).next_multiple_of(8);
         let mut bonus = dnode.bonus.get(..padded).unwrap_or(&dnode.bonus).to_vec();
         bonus.resize(padded, 0);
-        if dnode.endian != zferry_wire::Endian::OURS {
+        if dnode.endian != Endian::OURS {
             let meaningful = bonus.get_mut(..usize::from(dnode.bonus_len)).unwrap_or_default();
             self.byte_order(object, dnode.bonus_type)?.swap(meaningful);
         }
@@ -281,6 +321,11 @@ impl<'a> Recorder<'a> {
         }
         self.flush(job);
         if size > OLD_BLOCK_BYTES_MAX && !self.features.contains(FeatureFlags::LARGE_BLOCKS) {
+            if self.is_raw() {
+                let finding =
+                    format!("block {id} is {pointer}, in a dataset that says it has no large blocks");
+                return Err(self.corrupt(object, finding));
+            }
             return self.split(object, offset, pointer, job);
         }
         self.write(object, offset, pointer, job)
@@ -349,12 +394,12 @@ impl<'a> Recorder<'a> {
         pointer: &BlockPointer,
         job: &mut Job,
     ) -> Result<(), SendError> {
-        // Metadata is always sent in the clear: a receiver of the other byte order must be able to swap it.
-        let stored = self.features.contains(FeatureFlags::COMPRESSED)
-            && pointer.endian() == zferry_wire::Endian::OURS
+        // Metadata is never sent compressed: a receiver of the other byte order must be able to swap it.
+        let compressed = self.features.contains(FeatureFlags::COMPRESSED)
+            && pointer.endian() == Endian::OURS
             && !pointer.is_embedded()
-            && !pointer.object_type().is_metadata();
-        let compressed = stored && pointer.compression() != Compression::Off.id();
+            && !pointer.object_type().is_metadata()
+            && pointer.compression() != Compression::Off.id();
         let mut header = record::Write {
             object: object.number.0,
             object_type: stream_type(object.dnode.object_type),
@@ -364,19 +409,26 @@ impl<'a> Recorder<'a> {
             checksum: ChecksumType::OFF,
             ..record::Write::default()
         };
-        if compressed {
+        if compressed || self.is_raw() {
             header.compression = CompressionType(pointer.compression());
             header.compressed_size = pointer.physical_size();
         }
-        if !pointer.is_embedded() && !pointer.uses_crypt() {
+        if self.is_raw() {
+            header.flags |= byte_swap(pointer);
+            header.crypt = crypt_parameters(pointer);
+        }
+        // What was summed is what is sent, but for encrypted blocks that are sent in the clear.
+        if !pointer.is_embedded() && (self.is_raw() || !pointer.uses_crypt()) {
             header.checksum = ChecksumType(pointer.checksum_type());
             let algorithm = ChecksumAlgorithm::from_id(pointer.checksum_type());
             let dedup = algorithm.is_some_and(ChecksumAlgorithm::is_dedup_capable);
             header.flags.set(RecordFlags::CHECKSUM_DEDUP, dedup);
             header.key = dedup_key(pointer);
         }
-        let form = if stored && compressed {
+        let form = if self.is_raw() {
             Form::Stored
+        } else if compressed {
+            Form::Compressed
         } else {
             Form::Content(self.byte_order(object, object.dnode.object_type)?)
         };
@@ -409,7 +461,7 @@ impl<'a> Recorder<'a> {
             RecordFlags::SPILL_UNMODIFIED,
             pointer.logical_birth() <= self.since,
         );
-        let header = record::Spill {
+        let mut header = record::Spill {
             object: object.number.0,
             length: size,
             to_guid: self.source.guid,
@@ -417,7 +469,14 @@ impl<'a> Recorder<'a> {
             ..Default::default()
         };
         // System attributes say themselves in which order they are.
-        let form = Form::Content(ByteOrder::Bytes);
+        let mut form = Form::Content(ByteOrder::Bytes);
+        if self.is_raw() {
+            header.flags |= byte_swap(pointer);
+            header.compression = CompressionType(pointer.compression());
+            header.compressed_size = pointer.physical_size();
+            header.crypt = crypt_parameters(pointer);
+            form = Form::Stored;
+        }
         job.block(
             std::iter::once(Record::Spill(header)),
             *pointer,
@@ -442,6 +501,15 @@ impl<'a> Recorder<'a> {
             dataset: self.source.name.clone(),
             source,
         }
+    }
+}
+
+/// The flag of a raw record for bytes that are not in the stream's order.
+fn byte_swap(pointer: &BlockPointer) -> RecordFlags {
+    if pointer.endian() == Endian::OURS {
+        RecordFlags::empty()
+    } else {
+        RecordFlags::RAW_BYTESWAP
     }
 }
 

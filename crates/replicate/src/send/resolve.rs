@@ -1,6 +1,6 @@
 //! From the names of a snapshot and of what it is sent from to what a send needs of them.
 
-use super::{DatasetFeature, From, Source};
+use super::{DatasetFeature, From, Source, SourceEncryption};
 use std::collections::BTreeMap;
 use zferry_zpool::dsl::{Bookmark, Dataset, DatasetFlags, DslPool, EntityName, Part};
 use zferry_zpool::{Error, Txg};
@@ -53,7 +53,7 @@ pub(super) enum Earlier {
 
 impl Resolved {
     /// Finds the snapshot `to` (or the file system or volume as it is) and the snapshot or bookmark `from`, both by
-    /// their full names.
+    /// their full names. If `to` is encrypted and is not to be sent raw, its key has to be loaded before.
     ///
     /// # Errors
     /// Where one of them does not exist, or `from` is no earlier state of `to`.
@@ -79,6 +79,7 @@ impl Resolved {
             is_case_insensitive: to.phys.flags.contains(DatasetFlags::CASE_INSENSITIVE),
             root: to.phys.root,
             features: features(dsl, &to)?,
+            encryption: SourceEncryption::find(dsl, &to, from.as_ref())?,
             from: from.as_ref().map(|from| from.identity(&to)),
             saved: None,
             redact: None,

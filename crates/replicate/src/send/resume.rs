@@ -139,6 +139,7 @@ impl SendOptions {
             large_blocks: self.large_blocks || token.large_blocks,
             embedded: self.embedded || token.embedded,
             compressed: self.compressed || token.compressed,
+            raw: self.raw || token.raw,
         }
     }
 }

@@ -63,6 +63,7 @@ impl SendOptions {
             large_blocks: self.large_blocks || state.large_blocks,
             embedded: self.embedded || state.embedded,
             compressed: self.compressed || state.compressed,
+            raw: self.raw || state.raw,
         }
     }
 }

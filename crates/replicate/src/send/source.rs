@@ -1,6 +1,6 @@
 //! What is sent, and from where on.
 
-use super::{DatasetFeature, ResumePoint, Saved};
+use super::{DatasetFeature, ResumePoint, Saved, SourceEncryption};
 use std::collections::BTreeMap;
 use zferry_zpool::Txg;
 use zferry_zpool::dsl::RedactionList;
@@ -21,6 +21,8 @@ pub struct Source {
     pub root: BlockPointer,
     /// The features that its blocks use, with the numbers that some carry.
     pub features: BTreeMap<DatasetFeature, Vec<u64>>,
+    /// How it is encrypted, if it is.
+    pub encryption: Option<SourceEncryption>,
     /// What the receiver has already; `None` for a full stream.
     pub from: Option<From>,
     /// What is to be left out.

@@ -1,12 +1,12 @@
 //! The walk of a send: what it comes by, merged with what is redacted, is laid out as records, job by job.
 
+use super::SendError;
 use super::job::Job;
 use super::merge::Merger;
+use super::plan::Plan;
 use super::recorder::Recorder;
-use super::{SendError, Source};
-use zferry_zpool::dmu::{Object, ObjectSet, ReadAhead, Stop, Traversal, Visit};
-use zferry_zpool::{Error, ObjectNumber, Pool};
-use zferry_zstream::flags::FeatureFlags;
+use zferry_zpool::dmu::{Object, ReadAhead, Stop, Visit};
+use zferry_zpool::{Error, ObjectNumber};
 
 /// A job is handed over when it holds this many bytes of stream.
 pub(super) const JOB_BYTES: usize = 512 << 10;
@@ -59,37 +59,22 @@ impl Layout<'_> {
     }
 }
 
-/// Walks all that is sent of `source` and hands over its records.
+/// Walks all that is sent and hands over its records.
 pub(super) fn walk<'a>(
-    pool: &'a Pool,
-    source: &'a Source,
-    set: &'a ObjectSet,
-    features: FeatureFlags,
+    plan: &'a Plan<'a>,
     ahead: &dyn ReadAhead,
     take: &'a mut Take<'a>,
 ) -> Result<(), Ending> {
+    let source = plan.source;
     let pool_error = |error: Error| {
         Ending::Failed(SendError::Pool {
             dataset: source.name.clone(),
             source: error,
         })
     };
-    let resume = source.resume_at(pool, set).map_err(Ending::Failed)?;
-    let traversal = Traversal {
-        reader: pool.reader(),
-        since: source.since(),
-        resume,
-        ahead,
-    };
-    let mut merger = Merger::new(
-        pool.reader(),
-        set,
-        [source.redact.as_ref(), source.redacted_before.as_ref()],
-        resume,
-    )
-    .map_err(pool_error)?;
+    let mut merger = Merger::new(plan).map_err(pool_error)?;
     let mut layout = Layout {
-        recorder: Recorder::new(source, features, &set.meta_dnode.dnode),
+        recorder: Recorder::new(source, plan.features, &plan.set.meta_dnode.dnode),
         job: Job::default(),
         take,
     };
@@ -97,10 +82,12 @@ pub(super) fn walk<'a>(
         Stop::Pool(error) => pool_error(error),
         Stop::Visitor(ending) => ending,
     };
-    let walked = traversal.run(&source.root, &mut |visit| match &mut merger {
-        Some(merger) => merger.visit(&visit, &mut layout).map_err(ending),
-        None => layout.visit(&visit),
-    });
+    let walked = plan
+        .traversal(ahead)
+        .run(&source.root, &mut |visit| match &mut merger {
+            Some(merger) => merger.visit(&visit, &mut layout).map_err(ending),
+            None => layout.visit(&visit),
+        });
     walked.map_err(ending)?;
     if let Some(merger) = &mut merger {
         merger.finish(&mut layout).map_err(ending)?;

@@ -150,6 +150,7 @@ impl Traversal<'_> {
         self.read_ahead(&meta.dnode.pointers);
         let walk = Walk {
             traversal: self,
+            is_encrypted: set.is_encrypted,
             allowance: Allowance::of_pool(self.reader),
         };
         walk.tree(meta, visit, &mut |pointer, id, visit| {
@@ -157,13 +158,19 @@ impl Traversal<'_> {
         })
     }
 
-    /// Walks the blocks and holes of one object that were born after [`Self::since`], but not its spill block.
+    /// Walks the blocks and holes of one object of `set` that were born after [`Self::since`], but not its spill block.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn run_object<E>(&self, object: &Object, visit: &mut Visitor<'_, E>) -> Result<(), E> {
+    pub fn run_object<E>(
+        &self,
+        set: &ObjectSet,
+        object: &Object,
+        visit: &mut Visitor<'_, E>,
+    ) -> Result<(), E> {
         let walk = Walk {
             traversal: self,
+            is_encrypted: set.is_encrypted,
             allowance: Allowance::of_pool(self.reader),
         };
         walk.tree(object, visit, &mut |pointer, id, visit| {
@@ -215,10 +222,21 @@ impl Traversal<'_> {
 /// A walk that is under way.
 struct Walk<'a> {
     traversal: &'a Traversal<'a>,
+    is_encrypted: bool,
     allowance: Allowance,
 }
 
 impl Walk<'_> {
+    /// Whether a pointer leads to anything new.
+    fn is_new(&self, pointer: &BlockPointer) -> std::result::Result<bool, Error> {
+        // In an encrypted dataset every block is at least authenticated. One that is not was put there by somebody else.
+        if self.is_encrypted && !pointer.is_hole() && !pointer.uses_crypt() {
+            let finding = format!("{pointer} is not encrypted, in a dataset that is");
+            return Err(Corrupt::new(finding).into());
+        }
+        self.traversal.is_new(pointer)
+    }
+
     /// Reads a block of metadata, each of which a walk comes by once.
     fn read(&self, pointer: &BlockPointer) -> std::result::Result<Arc<Block>, Error> {
         self.allowance.count(pointer)?;
@@ -288,7 +306,7 @@ impl Walk<'_> {
             level,
             block: BlockId(id),
         };
-        if !self.traversal.is_new(pointer).map_err(|error| error.at(place))? {
+        if !self.is_new(pointer).map_err(|error| error.at(place))? {
             return Ok(());
         }
         if pointer.is_hole() {
@@ -408,7 +426,7 @@ impl Walk<'_> {
                 level: 0,
                 block: BlockId(u64::MAX),
             };
-            if self.traversal.is_new(spill).map_err(|error| error.at(place))? {
+            if self.is_new(spill).map_err(|error| error.at(place))? {
                 visit(Visit::Spill {
                     object,
                     pointer: spill,

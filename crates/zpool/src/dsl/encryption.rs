@@ -40,11 +40,9 @@ impl DslPool<'_> {
     /// # Errors
     /// Where the table of its key cannot be read.
     pub fn encryption(&self, dir: &DslDir) -> Result<Option<Encryption>, Error> {
-        let value = self.dir_entry(dir, KEY_OBJECT)?;
-        let Some(table) = value.and_then(|value| value.as_u64()).and_then(object_number) else {
+        let Some(entries) = self.key_table(dir)? else {
             return Ok(None);
         };
-        let entries = zap::entries(self.pool().reader(), &self.pool().meta_object(table)?)?;
         let number = |name: &str| {
             entries
                 .iter()
@@ -59,6 +57,15 @@ impl DslPool<'_> {
             pbkdf2_iterations: number("pbkdf2iters"),
             pbkdf2_salt: number("pbkdf2salt"),
         }))
+    }
+
+    /// The table of a key; `None` where what lies in the directory is not encrypted.
+    pub(super) fn key_table(&self, dir: &DslDir) -> Result<Option<Vec<ZapEntry>>, Error> {
+        let value = self.dir_entry(dir, KEY_OBJECT)?;
+        let Some(table) = value.and_then(|value| value.as_u64()).and_then(object_number) else {
+            return Ok(None);
+        };
+        zap::entries(self.pool().reader(), &self.pool().meta_object(table)?).map(Some)
     }
 }
 

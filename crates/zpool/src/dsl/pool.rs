@@ -2,6 +2,7 @@
 
 use super::dataset::{Dataset, DatasetFlags, DatasetPhys};
 use super::dir::{DirPhys, DslDir};
+use super::keystore::Keystore;
 use super::names::{EntityName, NAME_MAX, Part};
 use crate::dmu::{Object, ObjectSet};
 use crate::spa::PoolUsage;
@@ -15,7 +16,7 @@ const DIRS_MAX: usize = 1 << 13;
 /// The directory in which `$ORIGIN@$ORIGIN` lies, from which every first dataset was cloned.
 const ORIGIN: &str = "$ORIGIN";
 
-/// A pool's datasets. It remembers the directories that it has met.
+/// A pool's datasets. It remembers the directories that it has met, and the keys that were loaded.
 #[derive(Debug)]
 pub struct DslPool<'p> {
     pool: &'p Pool,
@@ -25,6 +26,7 @@ pub struct DslPool<'p> {
     pub(super) usable_space: OnceLock<u64>,
     pub(super) features: OnceLock<Vec<(String, u64)>>,
     pub(super) usage: OnceLock<PoolUsage>,
+    pub(super) keystore: Keystore,
 }
 
 impl<'p> DslPool<'p> {
@@ -39,6 +41,7 @@ impl<'p> DslPool<'p> {
             usable_space: OnceLock::new(),
             features: OnceLock::new(),
             usage: OnceLock::new(),
+            keystore: Keystore::default(),
         }
     }
 

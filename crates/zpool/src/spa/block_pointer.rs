@@ -12,6 +12,9 @@
 //! word 12–15      checksum
 //! ```
 //!
+//! Of an encrypted block, words 4 and 5 and the upper half of word 11 hold salt and initialization vector; of an
+//! encrypted or authenticated one, words 14 and 15 hold its message authentication code.
+//!
 //! An embedded pointer carries up to 112 bytes of its block in words 0–5, 7–9 and 11–15 instead, and in word 6 the
 //! payload's type (40–47), its size (25–31, bytes − 1) and the logical size (0–24, bytes − 1).
 
@@ -19,6 +22,7 @@ use crate::Txg;
 use crate::dmu::ObjectType;
 use std::fmt;
 use zferry_blocks::checksum::Checksum;
+use zferry_blocks::crypt::{Iv, KeySalt, Mac};
 use zferry_wire::{Endian, Reader, ShortRead};
 
 /// A sector of an address or a size in a block pointer, as a power of two: 512 bytes.
@@ -360,24 +364,21 @@ impl BlockPointer {
 
     /// The salt of an encrypted block.
     #[must_use]
-    pub const fn salt(&self) -> [u8; 8] {
-        self.words[4].to_le_bytes()
+    pub const fn salt(&self) -> KeySalt {
+        KeySalt::from_word(self.words[4], self.endian())
     }
 
-    /// The initialisation vector of an encrypted block.
+    /// The initialization vector of an encrypted block.
     #[must_use]
-    pub const fn iv(&self) -> [u8; 12] {
-        let [a, b, c, d, e, f, g, h] = self.words[5].to_le_bytes();
-        let [_, _, _, _, i, j, k, l] = self.words[11].to_le_bytes();
-        [a, b, c, d, e, f, g, h, i, j, k, l]
+    pub fn iv(&self) -> Iv {
+        let high = u32::try_from(bits(self.words[11], 32, 32)).unwrap_or(0);
+        Iv::from_words(self.words[5], high, self.endian())
     }
 
     /// The message authentication code of an encrypted or authenticated block.
     #[must_use]
-    pub const fn mac(&self) -> [u8; 16] {
-        let [a, b, c, d, e, f, g, h] = self.words[14].to_le_bytes();
-        let [i, j, k, l, m, n, o, p] = self.words[15].to_le_bytes();
-        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    pub fn mac(&self) -> Mac {
+        Mac::from_words([self.words[14], self.words[15]], self.endian())
     }
 }
 

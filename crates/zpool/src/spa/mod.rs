@@ -4,6 +4,7 @@
 mod allocator;
 mod block_pointer;
 mod block_writer;
+mod decrypt;
 mod embedded;
 mod feature_table;
 mod features;

@@ -1,6 +1,9 @@
-//! Reading one block: every copy tried, verified, decompressed; and a cache of the blocks that lead to others.
+//! Reading one block: every copy tried, verified, decrypted, decompressed; and a cache of the blocks that lead to
+//! others.
 
+use super::decrypt::Decryptor;
 use super::{BlockPointer, Dva};
+use crate::dmu::ObjectType;
 use crate::vdev::{Address, VdevTree};
 use crate::{Attempt, Corrupt, Error, Unreadable, Unsupported};
 use quick_cache::Weighter;
@@ -8,6 +11,7 @@ use quick_cache::sync::Cache;
 use std::sync::Arc;
 use zferry_blocks::checksum::{Checksum, ChecksumAlgorithm, Summer};
 use zferry_blocks::compress::{Compression, decompress};
+use zferry_blocks::crypt::{Key, verify_indirect_mac};
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
 /// The largest block there can be, in bytes.
@@ -35,29 +39,42 @@ impl Weighter<CacheKey, Arc<Block>> for ByBytes {
     }
 }
 
-/// Reads blocks from the vdevs of a pool.
+type BlockCache = Cache<CacheKey, Arc<Block>, ByBytes>;
+
+/// Reads blocks from the vdevs of a pool. Without a key, it reads what of an encrypted dataset is not secret.
 #[derive(Debug)]
 pub struct BlockReader {
-    vdevs: VdevTree,
+    vdevs: Arc<VdevTree>,
     summer: Summer,
-    cache: Cache<CacheKey, Arc<Block>, ByBytes>,
+    cache_bytes: u64,
+    cache: BlockCache,
+    decryptor: Option<Decryptor>,
 }
 
 impl BlockReader {
     /// A reader over `vdevs` that keeps up to `cache_bytes` of metadata.
     #[must_use]
     pub(crate) fn new(vdevs: VdevTree, summer: Summer, cache_bytes: u64) -> Self {
-        // A budget is split evenly over shards, and an entry above its shard's part is not kept: few shards.
-        let options = quick_cache::OptionsBuilder::new()
-            .estimated_items_capacity(usize_from_u64(cache_bytes / (16 << 10)))
-            .weight_capacity(cache_bytes)
-            .shards(2)
-            .build();
-        let cache = match options {
-            Ok(options) => Cache::with_options(options, ByBytes, Default::default(), Default::default()),
-            Err(_) => Cache::with_weighter(1024, cache_bytes, ByBytes),
-        };
-        Self { vdevs, summer, cache }
+        Self {
+            vdevs: Arc::new(vdevs),
+            summer,
+            cache_bytes,
+            cache: new_cache(cache_bytes),
+            decryptor: None,
+        }
+    }
+
+    /// A reader of the blocks of an encrypted dataset, whose key this is. It takes no block that is not authenticated,
+    /// and has a cache of its own.
+    #[must_use]
+    pub fn with_key(&self, key: Arc<Key>) -> Self {
+        Self {
+            vdevs: Arc::clone(&self.vdevs),
+            summer: self.summer.clone(),
+            cache_bytes: self.cache_bytes,
+            cache: new_cache(self.cache_bytes),
+            decryptor: Some(Decryptor::new(key)),
+        }
     }
 
     /// The same vdevs with the pool's checksum salt, which becomes known only once the meta object set can be read.
@@ -76,9 +93,9 @@ impl BlockReader {
         &self.vdevs
     }
 
-    /// The vdevs, to be completed while the pool is opened.
-    pub(crate) fn vdevs_mut(&mut self) -> &mut VdevTree {
-        &mut self.vdevs
+    /// Other vdevs: those of the pool's own configuration, which can be read only by those that the labels know.
+    pub(crate) fn set_vdevs(&mut self, vdevs: VdevTree) {
+        self.vdevs = Arc::new(vdevs);
     }
 
     /// Reads a block of metadata, or takes it from the cache.
@@ -113,7 +130,7 @@ impl BlockReader {
     ///
     /// # Errors
     /// [`Error::Unreadable`] where no copy is what its pointer says; [`Error::Unsupported`] where a function is not
-    /// known or the block is encrypted; [`Error::Corrupt`] where the pointer makes no sense.
+    /// known or the block is encrypted and there is no key; [`Error::Corrupt`] where the pointer makes no sense.
     pub fn read_into(
         &self,
         pointer: &BlockPointer,
@@ -127,50 +144,96 @@ impl BlockReader {
             content.fill(0);
             return Ok(());
         }
+        // Of dnodes, only the bonus buffers are encrypted: what an object is can be told without a key.
+        self.check_crypt(pointer, pointer.object_type() == ObjectType::DNODE)?;
         let compression = compression(pointer)?;
         if pointer.is_embedded() {
             let payload = pointer.embedded_payload();
             return decompress(compression, &payload, content)
                 .map_err(|error| Corrupt::new(format!("{pointer}: {error}")).into());
         }
-        // Of dnodes, only the bonus buffers are encrypted: what an object is can be told without a key.
-        if pointer.is_encrypted() && pointer.object_type() != crate::dmu::ObjectType::DNODE {
-            return Err(Unsupported::Encrypted.into());
-        }
-        if compression == Compression::Off {
+        let mut attempts = Vec::new();
+        let found = if compression == Compression::Off {
             if pointer.physical_size() != pointer.logical_size() {
                 return Err(Corrupt::new(format!("{pointer}: sizes differ without compression")).into());
             }
-            return self.read_stored(pointer, content);
-        }
-        let stored = checked_size(pointer.physical_size())?;
-        scratch.resize(stored, 0);
-        let mut attempts = Vec::new();
-        // A copy whose checksum is right and that does not decompress is as bad as one whose checksum is wrong.
-        let mut accept = |bytes: &mut [u8]| {
-            self.verify(pointer, bytes)?;
-            decompress(compression, bytes, content).map_err(|error| error.to_string())
+            let mut accept = |bytes: &mut [u8]| {
+                self.open(pointer, bytes)?;
+                verify_below(pointer, bytes)
+            };
+            self.try_copies(pointer, content, 0, &mut accept, &mut attempts)
+        } else {
+            scratch.resize(checked_size(pointer.physical_size())?, 0);
+            // A copy whose checksum is right and that does not decompress is as bad as one whose checksum is wrong.
+            let mut accept = |bytes: &mut [u8]| {
+                self.open(pointer, bytes)?;
+                decompress(compression, bytes, content).map_err(|error| error.to_string())?;
+                verify_below(pointer, content)
+            };
+            self.try_copies(pointer, scratch, 0, &mut accept, &mut attempts)
         };
-        if self.try_copies(pointer, scratch, 0, &mut accept, &mut attempts) {
+        if found {
             Ok(())
         } else {
             Err(unreadable(pointer, attempts))
         }
     }
 
-    /// Reads a block as it is stored (compressed, encrypted) into `stored`, which has its physical size.
+    /// Reads a block decrypted, but compressed as it is stored, into `compressed`, which has its physical size.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] where no copy is what its pointer says; [`Error::Unsupported`] where the block is encrypted
+    /// and there is no key.
+    pub fn read_compressed(&self, pointer: &BlockPointer, compressed: &mut [u8]) -> Result<(), Error> {
+        self.check_crypt(pointer, false)?;
+        self.read_accepted(pointer, compressed, &mut |bytes| self.open(pointer, bytes))
+    }
+
+    /// Reads a block as it is stored (compressed, encrypted) into `stored`, which has its physical size. That takes no
+    /// key.
     ///
     /// # Errors
     /// [`Error::Unreadable`] where no copy's checksum is right.
     pub fn read_stored(&self, pointer: &BlockPointer, stored: &mut [u8]) -> Result<(), Error> {
-        if u64_from_usize(stored.len()) != pointer.physical_size() || pointer.is_embedded() {
-            return Err(Corrupt::new(format!("{} stored bytes wanted of {pointer}", stored.len())).into());
+        self.read_accepted(pointer, stored, &mut |bytes| self.verify(pointer, bytes))
+    }
+
+    fn read_accepted(
+        &self,
+        pointer: &BlockPointer,
+        buffer: &mut [u8],
+        accept: &mut dyn FnMut(&mut [u8]) -> Result<(), String>,
+    ) -> Result<(), Error> {
+        if u64_from_usize(buffer.len()) != pointer.physical_size() || pointer.is_embedded() {
+            return Err(Corrupt::new(format!("{} stored bytes wanted of {pointer}", buffer.len())).into());
         }
         let mut attempts = Vec::new();
-        if self.read_physical(pointer, stored, 0, &mut attempts) {
+        if self.try_copies(pointer, buffer, 0, accept, &mut attempts) {
             Ok(())
         } else {
             Err(unreadable(pointer, attempts))
+        }
+    }
+
+    /// Refuses an encrypted block without a key, unless what is wanted `is_readable` as it is; and with a key, a block
+    /// that is not even authenticated: somebody else put it there.
+    fn check_crypt(&self, pointer: &BlockPointer, is_readable: bool) -> Result<(), Error> {
+        match &self.decryptor {
+            None if pointer.is_encrypted() && !is_readable => Err(Unsupported::Encrypted.into()),
+            Some(_) if !pointer.uses_crypt() => {
+                let finding = format!("{pointer} is not encrypted, in a dataset that is");
+                Err(Corrupt::new(finding).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks stored bytes and, with a key, authenticates and decrypts them in place.
+    fn open(&self, pointer: &BlockPointer, bytes: &mut [u8]) -> Result<(), String> {
+        self.verify(pointer, bytes)?;
+        match &self.decryptor {
+            None => Ok(()),
+            Some(decryptor) => decryptor.open(pointer, bytes).map_err(|error| error.to_string()),
         }
     }
 
@@ -229,7 +292,7 @@ impl BlockReader {
             .summer
             .sum(algorithm, bytes, pointer.endian())
             .map_err(|error| error.to_string())?;
-        let matches = if pointer.uses_crypt() && pointer.object_type() != crate::dmu::ObjectType::OBJSET {
+        let matches = if pointer.uses_crypt() && pointer.object_type() != ObjectType::OBJSET {
             truncated(sum, algorithm) == first_half(pointer.checksum())
         } else {
             sum == pointer.checksum()
@@ -239,6 +302,28 @@ impl BlockReader {
         } else {
             Err(format!("{} checksum mismatch", algorithm.name()))
         }
+    }
+}
+
+/// Checks the sum that the pointer to an indirect block of an encrypted dataset has of the codes below it. It takes no
+/// key.
+fn verify_below(pointer: &BlockPointer, content: &[u8]) -> Result<(), String> {
+    if !pointer.uses_crypt() || pointer.level() == 0 {
+        return Ok(());
+    }
+    verify_indirect_mac(content, pointer.endian(), pointer.mac()).map_err(|error| error.to_string())
+}
+
+fn new_cache(bytes: u64) -> BlockCache {
+    // A budget is split evenly over shards, and an entry above its shard's part is not kept: few shards.
+    let options = quick_cache::OptionsBuilder::new()
+        .estimated_items_capacity(usize_from_u64(bytes / (16 << 10)))
+        .weight_capacity(bytes)
+        .shards(2)
+        .build();
+    match options {
+        Ok(options) => Cache::with_options(options, ByBytes, Default::default(), Default::default()),
+        Err(_) => Cache::with_weighter(1024, bytes, ByBytes),
     }
 }
 

@@ -13,11 +13,7 @@ use zferry_wire::{Reader, usize_from_u64};
 ///
 /// # Errors
 /// Where one cannot be read even though all others have been, or is damaged.
-pub(crate) fn read_mappings(
-    reader: &mut BlockReader,
-    meta: &ObjectSet,
-    nodes: &VdevNodes,
-) -> Result<(), Error> {
+pub(crate) fn read_mappings(reader: &BlockReader, meta: &ObjectSet, nodes: &VdevNodes) -> Result<(), Error> {
     let objects: Vec<Option<u64>> = nodes
         .tops()
         .map(|top| match nodes.get(top)?.kind {
@@ -33,7 +29,7 @@ pub(crate) fn read_mappings(
             let object = objects.get(*vdev).copied().flatten().unwrap_or(0);
             match read_mapping(reader, meta, ObjectNumber(object)) {
                 Ok(mapping) => {
-                    reader.vdevs_mut().set_mapping(*vdev, mapping);
+                    reader.vdevs().set_mapping(*vdev, mapping);
                     is_stuck = false;
                 }
                 Err(error) => failure = Some(error),

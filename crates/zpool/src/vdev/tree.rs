@@ -12,7 +12,7 @@ use super::uberblock::Reflow;
 use super::{WritableDisk, WriteTree};
 use crate::{Attempt, Corrupt, Txg, Unsupported};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use zferry_nvlist::NvList;
 use zferry_wire::{u64_from_usize, usize_from_u32, usize_from_u64};
 
@@ -47,8 +47,8 @@ enum Layout {
     Copies(Slot),
     Raidz(Raidz),
     Draid(Draid),
-    /// The vdev was removed; `None` before its mapping has been read.
-    Removed(Option<Mapping>),
+    /// The vdev was removed; empty before its mapping has been read.
+    Removed(OnceLock<Mapping>),
     /// There is nothing to read from.
     Absent(&'static str),
 }
@@ -114,7 +114,7 @@ impl VdevTree {
                 layout: Layout::Removed(mapping),
                 ..
             }) => {
-                let known = mapping.is_some();
+                let known = mapping.get().is_some();
                 known && self.read_removed(address, buffer, accept, &mut failures)
             }
             Some(top) => top.read(address, buffer, accept, &mut failures),
@@ -158,14 +158,17 @@ impl VdevTree {
     /// The numbers of the removed vdevs whose mappings have not been read.
     pub(crate) fn unmapped(&self) -> impl Iterator<Item = usize> {
         let tops = self.tops.iter().enumerate();
-        tops.filter(|(_, top)| matches!(top.layout, Layout::Removed(None)))
+        tops.filter(|(_, top)| matches!(&top.layout, Layout::Removed(mapping) if mapping.get().is_none()))
             .map(|(number, _)| number)
     }
 
     /// Says where the bytes of a removed vdev are now.
-    pub(crate) fn set_mapping(&mut self, vdev: usize, mapping: Mapping) {
-        if let Some(top) = self.tops.get_mut(vdev) {
-            top.layout = Layout::Removed(Some(mapping));
+    pub(crate) fn set_mapping(&self, vdev: usize, mapping: Mapping) {
+        if let Some(top) = self.tops.get(vdev)
+            && let Layout::Removed(empty) = &top.layout
+        {
+            // Only vdevs that have none are asked for.
+            let _ = empty.set(mapping);
         }
     }
 
@@ -178,7 +181,7 @@ impl VdevTree {
         failures: &mut Vec<String>,
     ) -> bool {
         let mapping_of = |vdev| match self.top(vdev)?.layout {
-            Layout::Removed(ref mapping) => mapping.as_ref(),
+            Layout::Removed(ref mapping) => mapping.get(),
             _ => None,
         };
         let whole = Piece {
@@ -384,7 +387,7 @@ impl Builder<'_> {
             }
             VdevKind::Raidz(config) => Layout::Raidz(Raidz::new(config, ashift()?, children(), self.reflow)?),
             VdevKind::Draid(config) => Layout::Draid(Draid::new(config, ashift()?, children())?),
-            VdevKind::Indirect { .. } => Layout::Removed(None),
+            VdevKind::Indirect { .. } => Layout::Removed(OnceLock::new()),
             VdevKind::Hole => Layout::Absent("no vdev has this number any more"),
             VdevKind::Missing => Layout::Absent("no device of this vdev was found"),
             VdevKind::Root => return Err(Corrupt::new("a root among the vdevs").into()),

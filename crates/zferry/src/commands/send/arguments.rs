@@ -4,14 +4,16 @@ use std::io::{self, IsTerminal, Write};
 
 use zferry_replicate::package::{Notice, PackageOptions};
 use zferry_replicate::send::{SendError, SendOptions};
+use zferry_zpool::dsl::DslPool;
 
 use super::progress;
 use crate::error::CommandError;
+use crate::keys::KeyOptions;
 
 /// How the command is called. Replication tools look here for what they can ask for.
 pub(super) const USAGE: &str = "\
-zferry send [-DLPVbcehnpsv] [-i|-I SNAPSHOT] [-R [-X DATASET[,DATASET]...]] SNAPSHOT
-       zferry send [-DLPVcenv] [-i SNAPSHOT|BOOKMARK] FILESYSTEM|VOLUME|SNAPSHOT
+zferry send [-DLPVbcehnpsvw] [-i|-I SNAPSHOT] [-R [-X DATASET[,DATASET]...]] SNAPSHOT
+       zferry send [-DLPVcenvw] [-i SNAPSHOT|BOOKMARK] FILESYSTEM|VOLUME|SNAPSHOT
        zferry send [-DLPVbcehnpv] [-i SNAPSHOT|BOOKMARK] --redact BOOKMARK SNAPSHOT
        zferry send [-PVenv] -t <receive_resume_token>
        zferry send [-PVnv] --saved FILESYSTEM|VOLUME";
@@ -35,6 +37,10 @@ Examples:
   Send a file system and everything below it, with all snapshots up to one, and what changed since a week later:
     zferry -d tank.img send -R tank/home@monday > home.zsend
     zferry -d tank.img send -R -I @monday tank/home@next > home-next.zsend
+
+  Send an encrypted snapshot as it is, without its key, or in the clear:
+    zferry -d tank.img send -w tank/safe@monday > monday.zsend
+    zferry -d tank.img send -K safe.key tank/safe@monday | ssh home zfs receive pool/safe
 
   Ask how large a stream would be:
     zferry -d tank.img send -nv tank/home@monday"
@@ -75,6 +81,11 @@ pub(crate) struct Args {
     /// Send blocks compressed, as they are stored
     #[arg(short = 'c', long)]
     pub(super) compressed: bool,
+    /// Send blocks as they are stored: an encrypted dataset encrypted, which takes no key; of any other, -L, -e and -c
+    #[arg(short = 'w', long)]
+    pub(super) raw: bool,
+    #[command(flatten)]
+    key: KeyOptions,
     /// Send a block that the stream holds already as a reference to it (receivers since OpenZFS 2.0 need `zstream redup`
     /// in front)
     #[arg(short = 'D', long)]
@@ -135,6 +146,7 @@ impl Args {
             large_blocks: self.large_block,
             embedded: self.embed,
             compressed: self.compressed,
+            raw: self.raw,
         }
     }
 
@@ -146,6 +158,14 @@ impl Args {
     /// Whether a list of what is sent goes before it.
     pub(super) const fn has_header(&self) -> bool {
         self.is_package() || self.props || self.backup || self.holds
+    }
+
+    /// Loads the key that it takes to send a dataset in the clear.
+    pub(super) fn load_key(&self, dsl: &DslPool<'_>, dataset: &str) -> Result<(), CommandError> {
+        if self.raw {
+            return Ok(());
+        }
+        self.key.load(dsl, dataset)
     }
 
     pub(super) fn refuse_terminal(&self) -> Result<(), CommandError> {
@@ -165,7 +185,7 @@ impl Args {
             holds: self.holds,
             skip_missing: self.skip_missing,
             exclude: self.exclude.clone(),
-            ..PackageOptions::default()
+            raw: self.raw,
         }
     }
 
@@ -192,7 +212,13 @@ impl Args {
         match error {
             // Whoever reads the stream has gone; there is nobody to tell, and zfs dies of it without a word.
             SendError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
-            error => CommandError::failed(format_args!("warning: cannot send '{to}': {error}")),
+            error => {
+                let failed = CommandError::failed(format_args!("warning: cannot send '{to}': {error}"));
+                if matches!(error, SendError::KeyNotLoaded(_)) {
+                    return failed.hint("Give the key with -K FILE or --key-prompt, or send the dataset encrypted as it is with -w.");
+                }
+                failed
+            }
         }
     }
 

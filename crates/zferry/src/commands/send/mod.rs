@@ -38,6 +38,9 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     if args.saved {
         check_saved(args, to)?;
     }
+    if args.raw && args.redact.is_some() {
+        return Err(CommandError::failed("Error: raw sends may not be redacted."));
+    }
     args.refuse_terminal()?;
     if args.saved {
         return resume::saved(paths, args, to);
@@ -70,7 +73,7 @@ fn check_exclusions(args: &Args) -> Result<(), CommandError> {
 
 fn check_saved(args: &Args, to: &str) -> Result<(), CommandError> {
     let has_source = args.source().is_some() || args.redact.is_some();
-    let has_form = args.large_block || args.embed || args.compressed;
+    let has_form = args.large_block || args.embed || args.compressed || args.raw;
     if has_source || has_form || args.has_header() {
         return Err(usage("incompatible flags combined with saved send flag"));
     }
@@ -103,6 +106,7 @@ fn single(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandError> {
     }
     let pool = paths.open_pool_of(to)?;
     let dsl = DslPool::new(&pool);
+    args.load_key(&dsl, to)?;
     let cannot_find = |error| not_found(to, from.as_deref(), error);
     let mut resolved = Resolved::find(&dsl, to, from.as_deref()).map_err(cannot_find)?;
     if let Some(bookmark) = &args.redact {

@@ -17,23 +17,22 @@ pub(super) fn run(paths: &Paths, args: &Args, text: &str) -> Result<(), CommandE
     let token = ResumeToken::decode(text).map_err(|error| cannot(&error))?;
     let pool = paths.open_pool_of(&token.to_name)?;
     let dsl = DslPool::new(&pool);
+    let options = args.send_options().with_token(&token);
+    if !options.raw {
+        args.load_key(&dsl, &token.to_name)?;
+    }
     let resolved = Resolved::resume(&dsl, &token).map_err(|error| match error {
         ResumeError::Resolve(error) => super::not_found(&token.to_name, None, error),
         error => cannot(&error),
     })?;
-    send_resolved(
-        &pool,
-        args,
-        &resolved,
-        None,
-        args.send_options().with_token(&token),
-    )
+    send_resolved(&pool, args, &resolved, None, options)
 }
 
 /// `zferry send --saved`: what an interrupted receive brought.
 pub(super) fn saved(paths: &Paths, args: &Args, name: &str) -> Result<(), CommandError> {
     let pool = paths.open_pool_of(name)?;
     let dsl = DslPool::new(&pool);
+    args.load_key(&dsl, name)?;
     let (resolved, state) = Resolved::saved(&dsl, name).map_err(|error| match error {
         ResumeError::Resolve(error) => super::not_found(name, None, error),
         error => CommandError::failed(format_args!("saved send failed: {error}")),
