@@ -186,6 +186,7 @@ impl Args {
             skip_missing: self.skip_missing,
             exclude: self.exclude.clone(),
             raw: self.raw,
+            ..PackageOptions::default()
         }
     }
 
