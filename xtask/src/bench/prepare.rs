@@ -1,5 +1,5 @@
-//! What is measured on: a pool that OpenZFS filled with real files, a second snapshot of it, and streams of both. Made
-//! once and kept, for it takes a few minutes and some gigabytes.
+//! What is measured on: a pool that OpenZFS filled with real files, a second snapshot of it, streams of both, and a pool
+//! with the same files encrypted. Made once and kept, for it takes a few minutes and some gigabytes.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,6 +13,9 @@ use zferry_fixtures::target;
 
 use crate::tools::{Judges, shown, succeed};
 
+/// The pool, and one with the same files encrypted.
+const POOL: &str = "bench";
+const SEALED: &str = "sealed";
 /// How many files are put into the pool.
 const FILES: usize = 100_000;
 /// Larger files are left out.
@@ -47,8 +50,17 @@ impl Prepared {
 
     /// `zferry` with the pool named.
     pub(super) fn zferry(&self, arguments: &[&str]) -> Command {
+        self.zferry_on(POOL, arguments)
+    }
+
+    /// `zferry` with the encrypted pool named.
+    pub(super) fn zferry_sealed(&self, arguments: &[&str]) -> Command {
+        self.zferry_on(SEALED, arguments)
+    }
+
+    fn zferry_on(&self, pool: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.zferry);
-        command.arg("-d").arg(self.image()).args(arguments);
+        command.arg("-d").arg(self.image(pool)).args(arguments);
         command
     }
 
@@ -64,8 +76,8 @@ impl Prepared {
         self.folder.join(format!("{name}.zsend"))
     }
 
-    fn image(&self) -> PathBuf {
-        self.folder.join("bench.img")
+    fn image(&self, pool: &str) -> PathBuf {
+        self.folder.join(format!("{pool}.img"))
     }
 
     fn make(&self) -> Result<()> {
@@ -85,14 +97,36 @@ impl Prepared {
             self.change_one_block(&list)?;
             self.send("one", &["bench/files@one", "-i", "bench/files@full"])?;
         }
+        if !self.image(SEALED).is_file() {
+            self.seal()?;
+        }
         Ok(())
+    }
+
+    /// A new pool with an encrypted file system that has received the stream of all files.
+    fn seal(&self) -> Result<()> {
+        println!("encrypting all of it: this takes a few minutes, once");
+        let image = self.image(SEALED);
+        File::create(&image)?.set_len(POOL_BYTES)?;
+        let (folder, stream) = (self.folder.to_string_lossy(), self.stream("full"));
+        let made = succeed(&mut self.ozfs("create", &[SEALED])).and_then(|()| {
+            let mut fill = Command::new(&self.judges.zo);
+            fill.args(["import", SEALED, &folder, ",", "mkenc", "sealed/safe", ","]);
+            fill.args(["recv", "sealed/safe/files@full", &stream.to_string_lossy()]);
+            succeed(fill.args([",", "export", SEALED]))
+        });
+        if made.is_err() {
+            // Half a pool would be taken for a whole one the next time.
+            let _ = fs::remove_file(image);
+        }
+        made
     }
 
     /// A new pool with the listed files, and its snapshot `bench/files@full`.
     fn fill(&self, list: &Path) -> Result<()> {
-        let image = File::create(self.image())?;
+        let image = File::create(self.image(POOL))?;
         image.set_len(POOL_BYTES)?;
-        succeed(&mut self.ozfs("create", &["bench"]))?;
+        succeed(&mut self.ozfs("create", &[POOL]))?;
         succeed(self.ozfs("fill", &["bench/files"]).arg(list))?;
         Ok(())
     }

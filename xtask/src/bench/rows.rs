@@ -61,6 +61,14 @@ pub(super) const ROWS: &[Row] = &[
         memory_bytes: MEMORY_BYTES,
     },
     Row {
+        name: "send raw",
+        ours: |pool| pool.zferry_sealed(&["send", "-w", "sealed/safe/files@full"]),
+        theirs: |pool| pool.ozfs("send", &["sealed/safe/files@full", "-w"]),
+        expected: None,
+        goal: Goal::TimesAsFast(3.0),
+        memory_bytes: MEMORY_BYTES,
+    },
+    Row {
         name: "stream verify",
         ours: |pool| {
             let mut command = Command::new(&pool.zferry);
