@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::as_conversions,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test"
@@ -42,6 +43,55 @@ impl Disk for Noisy {
             }
         }
         Ok(())
+    }
+}
+
+/// A disk that is a part of a file.
+#[derive(Debug)]
+struct Slice {
+    file: Arc<FileDisk>,
+    name: String,
+    start: u64,
+    size: u64,
+}
+
+impl Disk for Slice {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if offset + buffer.len() as u64 > self.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.file.read_at(buffer, self.start + offset)
+    }
+}
+
+/// One of the pools that the project carries, by its name; its disks have names of one letter each.
+fn carried(name: &str, letters: &str) -> Layout {
+    let fixtures = zferry_fixtures::layouts().unwrap();
+    let fixture = fixtures
+        .into_iter()
+        .find(|fixture| fixture.line.name == name)
+        .unwrap();
+    let file = Arc::new(FileDisk::open(&fixture.image).unwrap());
+    let size = file.size() / letters.len() as u64;
+    let disk = |(number, letter): (u64, char)| -> Arc<dyn Disk> {
+        Arc::new(Slice {
+            file: Arc::clone(&file),
+            name: letter.to_string(),
+            start: number * size,
+            size,
+        })
+    };
+    Layout {
+        line: fixture.line,
+        disks: (0..).zip(letters.chars()).map(disk).collect(),
     }
 }
 
@@ -103,6 +153,16 @@ impl Layout {
         }
     }
 
+    /// Makes the stream with disks away, and others full of noise, and expects it to be right.
+    fn check_well(&self, away: &[usize], noisy: &[usize]) {
+        if let Err(failure) = self.check(away, noisy) {
+            panic!(
+                "{} without {away:?}, noise on {noisy:?}: {failure}",
+                self.line.name
+            );
+        }
+    }
+
     /// Every way to choose `count` disks.
     fn choices(&self, count: usize) -> Vec<Vec<usize>> {
         let all =
@@ -154,9 +214,10 @@ impl Layout {
                 // Of another stripe no label knows more than that there is one.
                 assert!(vdev.missing.is_empty() || vdev.missing.len() == away.len());
                 assert_eq!(vdev.needed, 1, "{missing}");
-                let path = self.disks[away[0]].name().rsplit('/').next().unwrap();
+                let name = self.disks[away[0]].name().rsplit('/').next().unwrap();
+                let name = format!("/{name} (guid ");
                 assert!(
-                    vdev.missing.is_empty() || missing.to_string().contains(path),
+                    vdev.missing.is_empty() || missing.to_string().contains(&name),
                     "{missing}"
                 );
             }
@@ -199,6 +260,84 @@ fn raidz3_sends_as_openzfs_does() {
 #[test]
 fn draid1_sends_as_openzfs_does() {
     check("draid1", 4, 1);
+}
+
+#[test]
+fn removed_vdevs_are_found_where_they_went() {
+    let layout = carried("removed", "cd");
+    for (away, noisy) in [
+        (&[][..], &[][..]),
+        (&[0], &[]),
+        (&[1], &[]),
+        (&[], &[0]),
+        (&[], &[1]),
+    ] {
+        layout.check_well(away, noisy);
+    }
+    layout.check_missing(&[0, 1]);
+}
+
+#[test]
+fn vdevs_of_every_kind_lie_side_by_side() {
+    // A file; two of a special mirror; three of a raidz1 with other sectors; dedup; cache; spare; log.
+    let layout = carried("kinds", "abcefghijk");
+    layout.check_well(&[], &[]);
+    layout.check_well(&[1, 4, 7, 8, 9], &[]);
+    layout.check_well(&[2, 7], &[3]);
+    layout.check_well(&[5, 8], &[1]);
+    for away in [&[0][..], &[1, 2], &[3, 5], &[6]] {
+        layout.check_missing(away);
+    }
+}
+
+#[test]
+fn raidz_that_grew_sends_as_openzfs_does() {
+    carried("expanded", "abcde").check_all(1);
+}
+
+#[test]
+fn raidz_that_grows_sends_as_openzfs_does() {
+    carried("expanding", "abcde").check_all(2);
+}
+
+#[test]
+fn draid2_with_a_spare_in_use_sends_as_openzfs_does() {
+    // The third disk is replaced by a distributed spare: two others may go.
+    let layout = carried("taken", "abcdefghi");
+    for away in layout.choices(2) {
+        let away = [&[2], away.as_slice()].concat();
+        layout.check_well(&away, &[]);
+    }
+    for noisy in layout.choices(1) {
+        layout.check_well(&[2], &noisy);
+        layout.check_well(&[2, (noisy[0] + 3) % 9], &noisy);
+    }
+}
+
+#[test]
+fn draid3_sends_as_openzfs_does() {
+    carried("triple", "abcdefgh").check_all(3);
+}
+
+#[test]
+fn a_disk_that_is_being_replaced_counts_as_long_as_it_is_there() {
+    // The fourth disk is to replace the second one, and has hardly anything yet.
+    let layout = carried("replacing", "abcd");
+    for away in [&[][..], &[0], &[1], &[2], &[3], &[0, 3], &[2, 3]] {
+        layout.check_well(away, &[]);
+    }
+    layout.check_well(&[], &[3]);
+    layout.check_well(&[3], &[1]);
+}
+
+#[test]
+fn a_disk_that_was_away_does_not_count() {
+    // The first disk was offline while the last files were written.
+    let layout = carried("stale", "abc");
+    layout.check_well(&[], &[]);
+    layout.check_well(&[0, 2], &[]);
+    layout.check_well(&[2], &[0]);
+    assert!(layout.check(&[1, 2], &[]).is_err());
 }
 
 #[test]
