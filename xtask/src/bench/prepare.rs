@@ -22,6 +22,8 @@ const FILES: usize = 100_000;
 const FILE_BYTES_MAX: u64 = 4 << 20;
 /// The pool's size; its image is sparse.
 const POOL_BYTES: u64 = 20 << 30;
+/// The size of each of the four files of the raidz1 pool.
+const COLUMN_BYTES: u64 = 6 << 30;
 /// The size of blocks in the pool.
 const BLOCK_BYTES: u64 = 128 << 10;
 
@@ -64,6 +66,13 @@ impl Prepared {
         command
     }
 
+    /// `zferry` with the pool `rbench` named, which holds the same on a raidz1 of four files.
+    pub(super) fn zferry_raidz(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.zferry);
+        command.arg("-d").arg(self.raidz()).args(arguments);
+        command
+    }
+
     /// `ozfs` with the pool's folder named.
     pub(super) fn ozfs(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.judges.ozfs);
@@ -74,6 +83,11 @@ impl Prepared {
     /// The path of a stream that `ozfs send` made: `full` or `one`.
     pub(super) fn stream(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.zsend"))
+    }
+
+    /// The folder of the raidz1 pool.
+    fn raidz(&self) -> PathBuf {
+        self.folder.join("raidz")
     }
 
     fn image(&self, pool: &str) -> PathBuf {
@@ -100,6 +114,11 @@ impl Prepared {
         if !self.image(SEALED).is_file() {
             self.seal()?;
         }
+        let filled = self.raidz().join("filled");
+        if !filled.is_file() {
+            self.fill_raidz(&list)?;
+            File::create(filled)?;
+        }
         Ok(())
     }
 
@@ -120,6 +139,24 @@ impl Prepared {
             let _ = fs::remove_file(image);
         }
         made
+    }
+
+    /// A pool on four files with the listed files, and its snapshot `rbench/files@full`.
+    fn fill_raidz(&self, list: &Path) -> Result<()> {
+        let folder = self.raidz();
+        fs::create_dir_all(&folder)?;
+        let files = (1..=4).map(|number| folder.join(format!("rz-{number}.img")));
+        let files: Vec<PathBuf> = files.collect();
+        for file in &files {
+            File::create(file)?.set_len(COLUMN_BYTES)?;
+        }
+        let mut create = Command::new(&self.judges.zo);
+        create
+            .args(["create", "rbench", "raidz1", "12", "all"])
+            .args(&files);
+        succeed(create.args([",", "export", "rbench"]))?;
+        let mut fill = Command::new(&self.judges.ozfs);
+        succeed(fill.arg("fill").arg(&folder).arg("rbench/files").arg(list))
     }
 
     /// A new pool with the listed files, and its snapshot `bench/files@full`.

@@ -69,6 +69,15 @@ pub(super) const ROWS: &[Row] = &[
         memory_bytes: MEMORY_BYTES,
     },
     Row {
+        name: "raidz1 | one file",
+        ours: |pool| pool.zferry_raidz(&["send", "rbench/files@full"]),
+        // Not OpenZFS: the same from a pool that is one file.
+        theirs: |pool| pool.zferry(&["send", "bench/files@full"]),
+        expected: None,
+        goal: Goal::TimesAsFast(2.0 / 3.0),
+        memory_bytes: MEMORY_BYTES,
+    },
+    Row {
         name: "stream verify",
         ours: |pool| {
             let mut command = Command::new(&pool.zferry);
