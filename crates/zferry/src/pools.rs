@@ -1,10 +1,13 @@
 //! Which pools there are: in the files and folders that `-d` or `ZFERRY_PATH` name.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
+use std::env;
+use std::path::PathBuf;
 
 use zferry_zpool::vdev::Uberblock;
-use zferry_zpool::{Discovery, Error, OpenOptions, Pool, PoolCandidate, discover, members, salvage};
+use zferry_zpool::{
+    CandidateDevice, Discovery, Error, OpenOptions, Pool, PoolCandidate, discover, members, salvage,
+};
 
 use crate::error::CommandError;
 use crate::moment::Moment;
@@ -12,8 +15,9 @@ use crate::moment::Moment;
 /// Where pools are looked for.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Paths {
-    /// Look for pools in this file or device, or in the files of this folder (may be given several times)
-    #[arg(short = 'd', value_name = "PATH", env = "ZFERRY_PATH", value_delimiter = ':')]
+    /// Look for pools in this file or device, or in the files of this folder (may be given several times; without it,
+    /// the places in ZFERRY_PATH count, with ':' between them)
+    #[arg(short = 'd', value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Look at pools as they were at this transaction group or time, if it is not long ago: a number, or a time such
     /// as 2026-01-31 or '2026-01-31 12:00:00'
@@ -29,10 +33,17 @@ pub(crate) struct Paths {
 pub(crate) struct OpenPool {
     pub(crate) pool: Pool,
     name: String,
-    /// The file or device that it was found in.
-    path: PathBuf,
-    /// The size of that, in bytes.
-    size: u64,
+    /// The devices that were found, by guid: those of the pool, and those that belong to none that they name.
+    devices: BTreeMap<u64, FoundDevice>,
+}
+
+/// A device that was found.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundDevice {
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// Its size, in bytes.
+    pub(crate) size: u64,
 }
 
 impl OpenPool {
@@ -41,22 +52,25 @@ impl OpenPool {
         &self.name
     }
 
-    /// The file or device that it was found in, where that is all of it.
-    pub(crate) fn only_leaf(&self) -> Option<&Path> {
-        let tree = self.pool.config().list("vdev_tree")?;
-        let [top] = tree.lists("children")? else {
-            return None;
-        };
-        top.lists("children").is_none().then_some(&*self.path)
+    /// The devices that were found, by guid.
+    pub(crate) const fn devices(&self) -> &BTreeMap<u64, FoundDevice> {
+        &self.devices
     }
+}
 
-    /// The size of that file or device in whole labels, in bytes.
-    pub(crate) fn device_size(&self) -> Option<u64> {
-        /// The size of a label, in bytes.
-        const LABEL: u64 = 256 << 10;
-        self.only_leaf()?;
-        Some(self.size.saturating_sub(self.size % LABEL))
-    }
+/// The devices that were found for a pool, by guid: its own, and those that belong to no pool that they name.
+pub(crate) fn found_devices(pool: &PoolCandidate, strays: &[CandidateDevice]) -> BTreeMap<u64, FoundDevice> {
+    let strays = strays
+        .iter()
+        .filter_map(|device| Some((device.label.guid()?, device)));
+    let own = pool.devices().iter().map(|(guid, device)| (*guid, device));
+    let found = |(guid, device): (u64, &CandidateDevice)| {
+        let path = PathBuf::from(device.disk.name());
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let size = device.disk.size();
+        (guid, FoundDevice { path, size })
+    };
+    strays.chain(own).map(found).collect()
 }
 
 /// Open pools.
@@ -124,14 +138,11 @@ impl Paths {
                 ));
                 continue;
             }
-            let mut devices = candidate.devices().values();
-            let disk = devices.next().map(|device| &device.disk);
             match self.open_found(candidate) {
                 Ok(pool) => pools.pools.push(OpenPool {
                     pool,
                     name: name.to_owned(),
-                    path: disk.map(|disk| disk.name().into()).unwrap_or_default(),
-                    size: disk.map_or(0, |disk| disk.size()),
+                    devices: found_devices(candidate, &found.strays),
                 }),
                 Err(error) => pools.failures.push(cannot_open(name, &error)),
             }
@@ -143,7 +154,7 @@ impl Paths {
     /// Every file in which a pool is looked for.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>, CommandError> {
         let mut files = Vec::new();
-        for path in &self.paths {
+        for path in &self.places() {
             if path.is_dir() {
                 let members = members(path);
                 let members =
@@ -159,11 +170,22 @@ impl Paths {
     /// What to do where no place to look for pools is known.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         let hint = "No pool is known: say which files it lies in with -d PATH before the subcommand.";
-        self.paths.is_empty().then_some(hint)
+        self.places().is_empty().then_some(hint)
     }
 
+    /// The places that were named. Only those of the environment are taken apart at colons, which names of devices have.
+    fn places(&self) -> Vec<PathBuf> {
+        if !self.paths.is_empty() {
+            return self.paths.clone();
+        }
+        let listed = env::var_os("ZFERRY_PATH").unwrap_or_default();
+        let places = env::split_paths(&listed);
+        places.filter(|path| !path.as_os_str().is_empty()).collect()
+    }
+
+    /// What lies in these places.
     pub(crate) fn find(&self) -> Result<Discovery, CommandError> {
-        let mut found = discover(&self.paths)
+        let mut found = discover(&self.places())
             .map_err(|error| CommandError::failed(format_args!("cannot open {error}")))?;
         if self.salvage {
             salvage(&self.files()?, &mut found);

@@ -6,9 +6,10 @@
 //! trusted instead.
 
 use crate::pool::open_candidate;
+use crate::spa::{ScanFunction, ScanState};
 use crate::vdev::{
-    Devices, Disk, Label, LabelState, MissingDevices, ShortVdev, TopSource, Uberblock, VdevNodes, VdevState,
-    VdevStatus, read_labels, short_vdevs, status_of,
+    Devices, Disk, Label, LabelState, MissingDevices, ShortVdev, TopSource, Uberblock, VdevKind, VdevNodes,
+    VdevState, VdevStatus, read_labels, short_vdevs, status_of,
 };
 use crate::{Corrupt, Discovery, Error, OpenOptions, Pool, Txg, Unsupported};
 use std::collections::BTreeMap;
@@ -61,16 +62,17 @@ pub struct PoolCandidate {
 const TOPS_MAX: usize = 1 << 15;
 
 impl PoolCandidate {
-    /// Finds the pools that devices belong to. Hot spares and caches belong to none that their labels tell.
+    /// Finds the pools that devices belong to.
     #[must_use]
     pub fn of_devices(devices: Vec<CandidateDevice>) -> Discovery {
         let mut pools: BTreeMap<u64, Vec<CandidateDevice>> = BTreeMap::new();
+        let mut found = Discovery::default();
         for device in devices {
-            if let Some(guid) = device.label.pool_guid() {
-                pools.entry(guid).or_default().push(device);
+            match device.label.pool_guid() {
+                Some(guid) => pools.entry(guid).or_default().push(device),
+                None => found.strays.push(device),
             }
         }
-        let mut found = Discovery::default();
         for (guid, devices) in pools {
             match Self::of_pool(guid, devices) {
                 Ok(pool) => found.pools.push(pool),
@@ -239,8 +241,9 @@ impl PoolCandidate {
         };
         match self.open(&options) {
             Ok(pool) => Survey {
-                condition: condition_of(pool.vdevs()),
+                condition: pool.condition(),
                 vdevs: pool.vdevs().to_vec(),
+                pool: Some(pool),
             },
             Err(error) => Survey {
                 condition: match error {
@@ -252,6 +255,7 @@ impl PoolCandidate {
                     error => Condition::Damaged(error),
                 },
                 vdevs: self.vdevs.clone(),
+                pool: None,
             },
         }
     }
@@ -301,23 +305,25 @@ pub struct Survey {
     pub condition: Condition,
     /// The state of the pool and of each of its vdevs, each before its children: the pool itself comes first.
     pub vdevs: Vec<VdevStatus>,
+    /// The pool, where what leads to its metadata can be read.
+    pub pool: Option<Pool>,
 }
 
-/// In what condition a pool is, as `zpool import` tells conditions apart. The worst one counts.
+/// In what condition a pool is, as `zpool` tells conditions apart. The worst one counts.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Condition {
-    /// All is well.
+    /// All devices are well.
     Healthy,
+    /// Devices are being filled with what others have.
+    Resilvering,
     /// An administrator took devices offline.
     DevicesOffline,
-    /// Devices are faulty or lack what was written while they were away; redundancy makes up for it.
+    /// Devices were pulled out.
+    DevicesRemoved,
+    /// Devices are faulty.
     DevicesFaulted,
-    /// Devices are missing, and redundancy makes up for them.
-    DevicesMissingReplicated,
-    /// Devices of the intent log are missing: what lies there alone is lost, which reading does not need.
-    LogMissing,
-    /// More devices are missing than redundancy makes up for: the top-level vdevs that cannot be read.
+    /// Devices are missing; the top-level vdevs that cannot be read for that, of which there may be none.
     DevicesMissing(Vec<ShortVdev>),
     /// The pool has a version that is not known.
     VersionNewer(u64),
@@ -327,25 +333,47 @@ pub enum Condition {
     Damaged(Error),
 }
 
+impl Pool {
+    /// In what condition the pool's devices are.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let scan = self.scan().ok().flatten();
+        let is_resilvering = scan
+            .is_some_and(|scan| scan.function == ScanFunction::RESILVER && scan.state == ScanState::SCANNING);
+        if is_resilvering {
+            return Condition::Resilvering;
+        }
+        condition_of(self.vdevs())
+    }
+}
+
 /// The condition that follows from the states of vdevs.
 fn condition_of(vdevs: &[VdevStatus]) -> Condition {
     let short = short_vdevs(vdevs);
-    let any = |state: VdevState| {
-        vdevs
-            .iter()
-            .any(|vdev| vdev.node.is_leaf() && vdev.state == state)
-    };
-    let is_log_gone = vdevs.iter().any(|vdev| vdev.node.is_log && !vdev.is_readable);
+    // What is being replaced is being taken care of.
+    let mut replacing = None;
+    let mut states = Vec::new();
+    for vdev in vdevs {
+        if replacing.is_some_and(|depth| vdev.depth <= depth) {
+            replacing = None;
+        }
+        if replacing.is_none() && vdev.node.kind == VdevKind::Replacing {
+            replacing = Some(vdev.depth);
+        }
+        if replacing.is_none() && vdev.node.is_leaf() {
+            states.push(vdev.state);
+        }
+    }
     if !short.is_empty() {
         Condition::DevicesMissing(short)
-    } else if is_log_gone {
-        Condition::LogMissing
-    } else if any(VdevState::Unavail) || any(VdevState::Removed) {
-        Condition::DevicesMissingReplicated
-    } else if any(VdevState::Faulted) || any(VdevState::Degraded) {
+    } else if states.contains(&VdevState::Faulted) {
         Condition::DevicesFaulted
-    } else if any(VdevState::Offline) {
+    } else if states.contains(&VdevState::Unavail) {
+        Condition::DevicesMissing(short)
+    } else if states.contains(&VdevState::Offline) {
         Condition::DevicesOffline
+    } else if states.contains(&VdevState::Removed) {
+        Condition::DevicesRemoved
     } else {
         Condition::Healthy
     }

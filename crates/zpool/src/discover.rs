@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct Discovery {
     /// The pools, by name and then by guid.
     pub pools: Vec<PoolCandidate>,
+    /// Devices whose labels name no pool: hot spares and caches. Pools know theirs by guid.
+    pub strays: Vec<CandidateDevice>,
     /// Why files that were named belong to no pool, and pools whose labels make no sense.
     pub failures: Vec<Error>,
 }

@@ -7,7 +7,7 @@ use crate::zap;
 use crate::{CandidateDevice, Corrupt, Error, ObjectNumber, PoolCandidate, Unsupported};
 use std::sync::Arc;
 use zferry_blocks::checksum::{Salt, Summer};
-use zferry_nvlist::{Limits, NvList};
+use zferry_nvlist::{Limits, NvList, Value};
 
 /// How a pool is opened.
 #[derive(Clone, Debug)]
@@ -161,6 +161,32 @@ impl Pool {
         &self.vdevs
     }
 
+    /// The configurations of the pool's hot spares, those that stand in for other devices among them.
+    ///
+    /// # Errors
+    /// Where the list cannot be read.
+    pub fn spares(&self) -> Result<Vec<NvList>, Error> {
+        self.auxiliary("spares")
+    }
+
+    /// The configurations of the devices that cache the pool's data.
+    ///
+    /// # Errors
+    /// Where the list cannot be read.
+    pub fn caches(&self) -> Result<Vec<NvList>, Error> {
+        self.auxiliary("l2cache")
+    }
+
+    /// The devices of which the object of this name has a list, which the list calls the same.
+    fn auxiliary(&self, name: &str) -> Result<Vec<NvList>, Error> {
+        let number = zap::lookup_u64(&self.reader, &self.directory, name)?;
+        let Some(number) = number.filter(|number| *number != 0) else {
+            return Ok(Vec::new());
+        };
+        let list = read_packed(&self.reader, &self.meta_object(ObjectNumber(number))?)?;
+        Ok(list.lists(name).unwrap_or_default().to_vec())
+    }
+
     /// Whether a feature is in use: its count is above zero.
     ///
     /// # Errors
@@ -276,6 +302,11 @@ pub(crate) fn open_candidate(
     }
     reader.set_vdevs(VdevTree::build(&nodes, &devices, uberblock.reflow)?);
     read_mappings(&reader, &meta, &nodes)?;
+    let config = with_classes(config, &reader, &meta);
+    let vdevs = match config.list("vdev_tree") {
+        Some(tree) => candidate.status_of(&VdevNodes::decode(tree)?),
+        None => vdevs,
+    };
     check_features(&reader, &meta, &directory)?;
     if let Some(salt) = zap::lookup(&reader, &directory, "org.illumos:checksum_salt")? {
         let salt = salt.as_bytes().and_then(|bytes| bytes.try_into().ok());
@@ -321,11 +352,43 @@ fn directory_object(
 
 fn read_config(reader: &BlockReader, meta: &ObjectSet, directory: &Object) -> Result<NvList, Error> {
     let object = directory_object(reader, meta, directory, "config")?;
+    read_packed(reader, &object)
+}
+
+/// The configuration with what the tables of top-level vdevs say of their use: configurations leave it to them.
+fn with_classes(mut config: NvList, reader: &BlockReader, meta: &ObjectSet) -> NvList {
+    let class_of = |top: &NvList| {
+        let table = top.u64("com.delphix:vdev_zap_top").filter(|table| *table != 0)?;
+        let table = meta.object(reader, ObjectNumber(table)).ok()?;
+        let class = zap::lookup(reader, &table, "org.zfsonlinux:allocation_bias").ok()??;
+        // Of the intent log, configurations speak themselves.
+        class.as_str().filter(|class| class != "log")
+    };
+    let Some(mut tree) = config.list("vdev_tree").cloned() else {
+        return config;
+    };
+    let mut tops = tree.lists("children").unwrap_or_default().to_vec();
+    let mut is_changed = false;
+    for top in &mut tops {
+        if let Some(class) = class_of(top).filter(|_| !top.contains("alloc_bias")) {
+            top.insert("alloc_bias", class.as_str());
+            is_changed = true;
+        }
+    }
+    if is_changed {
+        tree.insert("children", Value::NvListArray(tops));
+        config.insert("vdev_tree", tree);
+    }
+    config
+}
+
+/// The list in an object that has nothing else.
+fn read_packed(reader: &BlockReader, object: &Object) -> Result<NvList, Error> {
     let size = zferry_wire::Reader::new(object.dnode.bonus(), object.dnode.endian).u64()?;
     let packed = object.content(reader, size, CONFIG_BYTES_MAX)?;
-    let (config, _) = NvList::decode(&packed, &CONFIG_LIMITS)
+    let (list, _) = NvList::decode(&packed, &CONFIG_LIMITS)
         .map_err(|error| Corrupt::new(format!("the pool's configuration: {error}")))?;
-    Ok(config)
+    Ok(list)
 }
 
 /// Refuses a pool with active features that are not known. Pools of counted versions have no feature tables.

@@ -95,6 +95,8 @@ pub struct VdevNode {
     pub guid: u64,
     /// Where a leaf was when the configuration was written.
     pub path: Option<String>,
+    /// Whether a disk was given to the pool as a whole, and partitioned for it.
+    pub is_whole_disk: bool,
     /// The sector size of a top-level vdev, as a power of two.
     pub ashift: Option<u32>,
     /// Whether it only holds the intent log.
@@ -116,8 +118,32 @@ pub struct VdevMarks {
     pub is_removed: bool,
     /// It had too many errors.
     pub is_degraded: bool,
+    /// An administrator or the fault manager found it faulty, not the pool itself.
+    pub is_external: bool,
     /// It lacks writes of some transaction groups: it was away, or is being filled.
     pub is_stale: bool,
+}
+
+impl VdevKind {
+    /// What configurations call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Root => "root",
+            Self::File => "file",
+            Self::Disk => "disk",
+            Self::Mirror => "mirror",
+            Self::Replacing => "replacing",
+            Self::Spare => "spare",
+            Self::Raidz(_) => "raidz",
+            Self::Draid(_) => "draid",
+            Self::DistributedSpare { .. } => "dspare",
+            Self::Indirect { .. } => "indirect",
+            Self::Hole => "hole",
+            Self::Missing => "missing",
+            Self::Other(name) => name,
+        }
+    }
 }
 
 impl VdevNode {
@@ -146,6 +172,7 @@ impl VdevNode {
             id: list.u64("id").unwrap_or(0),
             guid: list.u64("guid").unwrap_or(0),
             path: text("path"),
+            is_whole_disk: is_set("whole_disk"),
             // A hole has the field, and 0 in it.
             ashift: match list.u64("ashift") {
                 Some(0) | None => None,
@@ -158,6 +185,9 @@ impl VdevNode {
                 is_faulted: is_set("faulted"),
                 is_removed: is_set("removed"),
                 is_degraded: is_set("degraded"),
+                is_external: list
+                    .str("aux_state")
+                    .is_some_and(|why| why.starts_with("external")),
                 is_stale: ["DTL", "resilver_txg", "rebuild_txg"]
                     .iter()
                     .any(|name| is_set(name)),
@@ -242,6 +272,7 @@ impl VdevNodes {
             id,
             guid: 0,
             path: None,
+            is_whole_disk: false,
             ashift: None,
             is_log: false,
             allocation_bias: None,

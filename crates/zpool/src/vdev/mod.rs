@@ -22,7 +22,7 @@ pub use config::{DraidConfig, RaidzConfig, VdevKind, VdevMarks, VdevNode, VdevNo
 pub use disk::{Disk, FileDisk};
 pub use label::{Label, LabelState, read_labels};
 pub use simulated::SimulatedDisk;
-pub use status::{MissingDevice, MissingDevices, ShortVdev, VdevState, VdevStatus};
+pub use status::{MissingDevice, MissingDevices, ShortVdev, VdevReason, VdevState, VdevStatus};
 pub use tree::{TopVdev, VdevTree};
 pub use uberblock::{Reflow, Uberblock};
 pub use writable::{WritableDisk, WritableFile};

@@ -37,6 +37,35 @@ impl fmt::Display for VdevState {
     }
 }
 
+/// Why a vdev is not online.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VdevReason {
+    /// It is not there.
+    CannotOpen,
+    /// Too many of its children are not there.
+    InsufficientReplicas,
+    /// There are top-level vdevs of which no device is there.
+    MissingDevice,
+    /// It had too many errors.
+    TooManyErrors,
+    /// An administrator or the fault manager said so.
+    ExternalFault,
+}
+
+/// `zpool status`' words.
+impl fmt::Display for VdevReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::CannotOpen => "cannot open",
+            Self::InsufficientReplicas => "insufficient replicas",
+            Self::MissingDevice => "missing device",
+            Self::TooManyErrors => "too many errors",
+            Self::ExternalFault => "external device fault",
+        })
+    }
+}
+
 /// The state of a vdev, and what it is.
 #[derive(Clone, Debug)]
 pub struct VdevStatus {
@@ -49,8 +78,8 @@ pub struct VdevStatus {
     pub node: VdevNode,
     /// Its state.
     pub state: VdevState,
-    /// Why it is in that state, in `zpool`'s words: `cannot open`, `insufficient replicas`, `missing device`.
-    pub reason: Option<&'static str>,
+    /// Why it is in that state.
+    pub reason: Option<VdevReason>,
     /// Whether its bytes can be read, if need be by means of what is redundant.
     pub is_readable: bool,
 }
@@ -94,16 +123,21 @@ fn leaf_status(
         _ => true,
     };
     let marks = node.marks;
-    let (state, reason) = if marks.is_offline {
+    let fault = if marks.is_external {
+        VdevReason::ExternalFault
+    } else {
+        VdevReason::TooManyErrors
+    };
+    let (state, reason) = if marks.is_faulted {
+        (VdevState::Faulted, Some(fault))
+    } else if marks.is_offline {
         (VdevState::Offline, None)
-    } else if marks.is_removed {
+    } else if !is_readable && marks.is_removed {
         (VdevState::Removed, None)
     } else if !is_readable {
-        (VdevState::Unavail, Some("cannot open"))
-    } else if marks.is_faulted {
-        (VdevState::Faulted, Some("external fault"))
+        (VdevState::Unavail, Some(VdevReason::CannotOpen))
     } else if marks.is_degraded {
-        (VdevState::Degraded, Some("external fault"))
+        (VdevState::Degraded, Some(VdevReason::TooManyErrors))
     } else {
         (VdevState::Online, None)
     };
@@ -121,23 +155,26 @@ fn leaf_status(
 fn inner_state<'s>(
     kind: &VdevKind,
     children: impl Iterator<Item = &'s VdevStatus>,
-) -> Option<(VdevState, Option<&'static str>, bool)> {
+) -> Option<(VdevState, Option<VdevReason>, bool)> {
     let (mut all, mut gone, mut unreadable, mut impaired) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let mut reason = VdevReason::InsufficientReplicas;
     for child in children {
         all = all.saturating_add(1);
         // A pool opens without the devices of its intent log.
         let needed = !child.node.is_log || *kind != VdevKind::Root;
-        gone = gone.saturating_add(usize::from(child.state > VdevState::Degraded));
+        let is_gone = needed && child.state > VdevState::Degraded;
+        gone = gone.saturating_add(usize::from(is_gone));
         unreadable = unreadable.saturating_add(usize::from(needed && !child.is_readable));
         impaired = impaired.saturating_add(usize::from(child.state != VdevState::Online));
-    }
-    let (redundant, reason) = match kind {
-        VdevKind::Mirror | VdevKind::Replacing | VdevKind::Spare => {
-            (all.saturating_sub(1), "insufficient replicas")
+        if child.node.kind == VdevKind::Missing {
+            reason = VdevReason::MissingDevice;
         }
-        VdevKind::Raidz(config) => (usize::from(config.parity), "insufficient replicas"),
-        VdevKind::Draid(config) => (usize::from(config.parity), "insufficient replicas"),
-        VdevKind::Root => (0, "missing device"),
+    }
+    let redundant = match kind {
+        VdevKind::Mirror | VdevKind::Replacing | VdevKind::Spare => all.saturating_sub(1),
+        VdevKind::Raidz(config) => usize::from(config.parity),
+        VdevKind::Draid(config) => usize::from(config.parity),
+        VdevKind::Root => 0,
         _ => return None,
     };
     let is_readable = unreadable <= redundant && all > 0;
@@ -335,6 +372,10 @@ mod tests {
         assert_eq!(some[..4], [Degraded, Degraded, Online, Unavail]);
         assert_eq!(some[5..8], [Degraded, Unavail, Online]);
         assert_eq!(states(&[31, 32])[..2], [Unavail, Unavail]);
+        // Without its intent log a pool lacks something, but opens.
+        let log = without(&[50, 51]);
+        assert_eq!((log[0].state, log[8].state), (Degraded, Unavail));
+        assert!(log[0].is_readable && log[0].reason.is_none());
         let names: Vec<String> = without(&[31]).into_iter().map(|status| status.name).collect();
         assert_eq!(names[..5], ["tank", "raidz1-0", "f30", "/dev/31", "f32"]);
     }

@@ -1,4 +1,4 @@
-//! `zferry pool export` and `zferry pool import`: what the labels say of who uses a pool.
+//! `zferry pool export`: what the labels say of who uses a pool.
 //!
 //! A pool that is written here is exported all the while: its files are locked while a command works on it, and free
 //! afterwards. So there is only something to do for a pool that another system has left in use, or destroyed.
@@ -20,22 +20,4 @@ pub(crate) struct Args {
 /// Marks a pool as exported.
 pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     finish(open_pool(paths, &args.name, args.force)?)
-}
-
-/// Take a pool over that another system has left in use, or destroyed
-#[derive(Debug, clap::Args)]
-pub(crate) struct ImportArgs {
-    /// Although another system has left it in use
-    #[arg(short = 'f')]
-    force: bool,
-    /// Although it was destroyed
-    #[arg(short = 'D')]
-    destroyed: bool,
-    /// The pool
-    name: String,
-}
-
-/// Takes a pool over.
-pub(super) fn import(paths: &Paths, args: &ImportArgs) -> Result<(), CommandError> {
-    finish(open_pool(paths, &args.name, args.force || args.destroyed)?)
 }

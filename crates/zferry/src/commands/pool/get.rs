@@ -1,6 +1,6 @@
 //! `zferry pool get`: properties of pools, a row each.
 
-use super::vdevs::Vdev;
+use super::vdevs::{Class, Vdev};
 use super::wanted::WantedList;
 use super::{Handle, cannot_read, chosen};
 use crate::commands::get::parse_columns;
@@ -129,7 +129,7 @@ pub(super) fn pool_json(handle: &Handle<'_>, as_int: bool, with_type: bool) -> V
     if with_type {
         members.push(("type", Json::text("POOL")));
     }
-    members.push(("state", Json::text("ONLINE")));
+    members.push(("state", Json::text(handle.state().to_string())));
     members.push(("pool_guid", Json::number(handle.open.pool.guid(), as_int)));
     // That of the last change to the pool's devices.
     if let Some(txg) = handle.open.pool.config().u64("txg") {
@@ -145,18 +145,18 @@ pub(super) fn pool_json(handle: &Handle<'_>, as_int: bool, with_type: bool) -> V
 }
 
 /// What JSON says of a vdev before its properties.
-pub(super) fn vdev_json(vdev: &Vdev<'_>, as_int: bool) -> Vec<(String, Json)> {
+pub(super) fn vdev_json(vdev: &Vdev, as_int: bool) -> Vec<(String, Json)> {
     let mut members = vec![("name", Json::text(vdev.name.clone()))];
-    members.push((
-        "vdev_type",
-        Json::text(vdev.config.str("type").unwrap_or("unknown")),
-    ));
-    members.push(("guid", Json::number(vdev.config.u64("guid").unwrap_or(0), as_int)));
+    members.push(("vdev_type", Json::text(vdev.kind.clone())));
+    members.push(("guid", Json::number(vdev.guid, as_int)));
     if let Some(path) = &vdev.path {
         members.push(("path", Json::text(path.clone())));
     }
-    members.push(("class", Json::text(vdev.class.unwrap_or("normal"))));
-    members.push(("state", Json::text("ONLINE")));
+    members.push((
+        "class",
+        Json::text(vdev.class.map_or("normal", Class::json_class)),
+    ));
+    members.push(("state", Json::text(vdev.state.clone())));
     members
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -1,6 +1,6 @@
 //! `zferry pool list`: pools, a row each.
 
-use super::vdevs::{CLASSES, Vdev, VdevNames, vdevs};
+use super::vdevs::{Class, Tree, Vdev, VdevNames};
 use super::wanted::WantedList;
 use super::{Handle, cannot_read, chosen};
 use crate::datasets::usage;
@@ -96,9 +96,8 @@ fn print(
     let name_width = handles
         .iter()
         .map(|handle| name_width(handle, args))
-        .max()
-        .unwrap_or(0)
-        .max(9);
+        .try_fold(9, |widest, width| width.map(|width| widest.max(width)))
+        .map_err(|error| cannot_read("pool", &error))?;
     if args.verbose
         && let Some(first) = columns.first_mut()
     {
@@ -124,13 +123,13 @@ fn print(
 }
 
 /// The width of the first column: that of the longest name, with its indent.
-fn name_width(handle: &Handle<'_>, args: &Args) -> usize {
-    let names = vdevs(handle, args.names).into_iter();
-    let widths = names.map(|vdev| vdev.name.chars().count().saturating_add(indent(&vdev)));
-    widths.max().unwrap_or(0).max(handle.name().len())
+fn name_width(handle: &Handle<'_>, args: &Args) -> Result<usize, zferry_zpool::Error> {
+    let vdevs = Tree::of(handle)?.list(args.names).into_iter();
+    let widths = vdevs.map(|vdev| vdev.name.chars().count().saturating_add(indent(&vdev)));
+    Ok(widths.max().unwrap_or(0).max(handle.name().len()))
 }
 
-fn indent(vdev: &Vdev<'_>) -> usize {
+const fn indent(vdev: &Vdev) -> usize {
     vdev.depth.saturating_mul(2)
 }
 
@@ -139,8 +138,40 @@ struct VdevRow {
     cells: [(PoolProperty, String); 9],
 }
 
+/// How much of a vdev is used, in bytes.
+struct Room {
+    size: u64,
+    allocated: u64,
+    fragmentation: Option<u64>,
+}
+
+impl Room {
+    /// That of a top-level vdev, or of a cache, of which nothing is used here; others have none of their own.
+    fn of(vdev: &Vdev, usage: &[VdevUsage]) -> Option<Self> {
+        /// What labels and the room behind them take of a device, in bytes.
+        const LABELS: u64 = (4 << 20) + (512 << 10);
+        match vdev.class {
+            _ if vdev.depth != 1 => None,
+            Some(Class::Spare) => None,
+            Some(Class::Cache) => vdev.size.map(|size| Self {
+                size: size.saturating_sub(LABELS),
+                allocated: 0,
+                fragmentation: Some(0),
+            }),
+            _ => {
+                let usage = usage.iter().find(|usage| usage.vdev.id == vdev.id)?;
+                Some(Self {
+                    size: usage.size,
+                    allocated: usage.allocated,
+                    fragmentation: usage.fragmentation,
+                })
+            }
+        }
+    }
+}
+
 impl VdevRow {
-    fn new(vdev: &Vdev<'_>, usage: Option<&VdevUsage>, size: u64, literal: bool) -> Self {
+    fn new(vdev: &Vdev, room: Option<&Room>, literal: bool) -> Self {
         let number = |number: u64| {
             if literal {
                 number.to_string()
@@ -149,47 +180,41 @@ impl VdevRow {
             }
         };
         let none = || "-".to_owned();
-        let of_top = |value: &dyn Fn(&VdevUsage) -> String| usage.map_or_else(none, value);
+        let of_room = |value: &dyn Fn(&Room) -> String| room.map_or_else(none, value);
         let percent = if literal { "" } else { "%" };
-        let size = match size {
-            0 => of_top(&|usage| number(usage.size)),
-            size => number(size),
+        let size = match vdev.size {
+            None => of_room(&|room| number(room.size)),
+            Some(size) => number(size),
         };
-        let fragmentation = |usage: &VdevUsage| {
-            usage
-                .fragmentation
+        let fragmentation = |room: &Room| {
+            room.fragmentation
                 .map_or_else(none, |fragmentation| format!("{fragmentation}{percent}"))
-        };
-        let health = if vdev.config.u64("offline").is_some_and(|flag| flag != 0) {
-            "OFFLINE"
-        } else {
-            "ONLINE"
         };
         Self {
             cells: [
                 (PoolProperty::Size, size),
-                (PoolProperty::Allocated, of_top(&|usage| number(usage.allocated))),
+                (PoolProperty::Allocated, of_room(&|room| number(room.allocated))),
                 (
                     PoolProperty::Free,
-                    of_top(&|usage| number(usage.size.saturating_sub(usage.allocated))),
+                    of_room(&|room| number(room.size.saturating_sub(room.allocated))),
                 ),
                 (PoolProperty::Checkpoint, none()),
                 (PoolProperty::ExpandSize, none()),
-                (PoolProperty::Fragmentation, of_top(&fragmentation)),
-                (PoolProperty::Capacity, of_top(&|usage| capacity(usage, literal))),
+                (PoolProperty::Fragmentation, of_room(&fragmentation)),
+                (PoolProperty::Capacity, of_room(&|room| capacity(room, literal))),
                 (PoolProperty::DedupRatio, none()),
-                (PoolProperty::Health, health.to_owned()),
+                (PoolProperty::Health, vdev.state.clone()),
             ],
         }
     }
 }
 
 /// How full a vdev is: with as many decimals as fit.
-fn capacity(usage: &VdevUsage, literal: bool) -> String {
-    let permyriad = usage
+fn capacity(room: &Room, literal: bool) -> String {
+    let permyriad = room
         .allocated
         .saturating_mul(10_000)
-        .checked_div(usage.size)
+        .checked_div(room.size)
         .unwrap_or(0);
     let percent = f64::from(u32::try_from(permyriad).unwrap_or(u32::MAX)) / 100.0;
     match permyriad {
@@ -200,28 +225,14 @@ fn capacity(usage: &VdevUsage, literal: bool) -> String {
     }
 }
 
-/// The vdevs of a pool with their rows. The size of a leaf is that of its device, where it is known.
-fn vdev_rows<'p>(
-    handle: &Handle<'p>,
-    args: &Args,
-    literal: bool,
-) -> Result<Vec<(Vdev<'p>, VdevRow)>, CommandError> {
-    let usage = handle
-        .dsl
-        .usage()
-        .map_err(|error| cannot_read(handle.name(), &error))?;
-    let rows = vdevs(handle, args.names).into_iter().map(|vdev| {
-        let id = vdev.config.u64("id");
-        let usage = usage
-            .vdevs
-            .iter()
-            .find(|usage| vdev.depth == 1 && Some(usage.vdev.id) == id);
-        let size = if vdev.path.is_some() {
-            handle.open.device_size().unwrap_or(0)
-        } else {
-            0
-        };
-        let row = VdevRow::new(&vdev, usage, size, literal);
+/// The vdevs of a pool with their rows.
+fn vdev_rows(handle: &Handle<'_>, args: &Args, literal: bool) -> Result<Vec<(Vdev, VdevRow)>, CommandError> {
+    let read = |error| cannot_read(handle.name(), &error);
+    let usage = handle.dsl.usage().map_err(read)?;
+    let vdevs = Tree::of(handle).map_err(read)?.list(args.names);
+    let rows = vdevs.into_iter().map(|vdev| {
+        let room = Room::of(&vdev, &usage.vdevs);
+        let row = VdevRow::new(&vdev, room.as_ref(), literal);
         (vdev, row)
     });
     Ok(rows.collect())
@@ -240,7 +251,7 @@ fn print_vdevs(
             class = vdev.class;
             if let Some(class) = class {
                 let dashes = "      -      -      -        -         -      -      -      -         -";
-                writeln!(out, "{class:<name_width$}{dashes}")?;
+                writeln!(out, "{:<name_width$}{dashes}", class.heading())?;
             }
         }
         if args.scripted {
@@ -318,22 +329,22 @@ fn property_json(value: String, source: Source, as_int: bool) -> Json {
 /// The vdevs as JSON has them: those below another within it, and those of a class under its name.
 fn vdevs_json(handle: &Handle<'_>, args: &Args, literal: bool) -> Result<Json, CommandError> {
     let rows = vdev_rows(handle, args, literal)?;
-    let members = |class: Option<&str>| {
+    let members = |class: Option<Class>| {
         let rows: Vec<_> = rows.iter().filter(|(vdev, _)| vdev.class == class).collect();
         nested(&rows, 1, args)
     };
     let mut all = members(None);
-    for class in CLASSES {
+    for class in Class::ALL {
         let vdevs = members(Some(class));
         if !vdevs.is_empty() {
-            all.push((class.to_owned(), Json::Object(vdevs)));
+            all.push((class.json_key().to_owned(), Json::Object(vdevs)));
         }
     }
     Ok(Json::Object(all))
 }
 
 /// The vdevs at the head of `rows` that lie at `depth`, each with what follows it and lies deeper.
-fn nested(rows: &[&(Vdev<'_>, VdevRow)], depth: usize, args: &Args) -> Vec<(String, Json)> {
+fn nested(rows: &[&(Vdev, VdevRow)], depth: usize, args: &Args) -> Vec<(String, Json)> {
     let mut members = Vec::new();
     let starts: Vec<usize> = rows
         .iter()

@@ -5,6 +5,7 @@ mod destroy;
 mod export;
 mod get;
 mod history;
+mod import;
 mod list;
 mod scan;
 mod status;
@@ -15,7 +16,10 @@ mod wanted;
 use crate::error::CommandError;
 use crate::pools::{OpenPool, Paths, Pools};
 use std::io::{self, Write};
-use zferry_zpool::dsl::{DslPool, NameError, check_pool_name};
+use zferry_zpool::dsl::property::{PoolProperty, Value};
+use zferry_zpool::dsl::{DslPool, FeatureState, NameError, check_pool_name};
+use zferry_zpool::spa::Feature;
+use zferry_zpool::vdev::VdevState;
 
 /// Make whole pools, and look at them
 #[derive(Debug, clap::Subcommand)]
@@ -25,7 +29,7 @@ pub(crate) enum Command {
     Export(export::Args),
     Get(get::Args),
     History(history::Args),
-    Import(export::ImportArgs),
+    Import(import::Args),
     List(list::Args),
     Status(status::Args),
 }
@@ -36,9 +40,9 @@ pub(super) fn run(paths: &Paths, command: Command) -> Result<(), CommandError> {
         Command::Create(args) => create::run(&args),
         Command::Destroy(args) => destroy::run(paths, &args),
         Command::Export(args) => export::run(paths, &args),
-        Command::Import(args) => export::import(paths, &args),
         Command::Get(args) => get::run(paths, &args),
         Command::History(args) => history::run(paths, &args),
+        Command::Import(args) => import::run(paths, &args),
         Command::List(args) => list::run(paths, &args),
         Command::Status(args) => status::run(paths, &args),
     }
@@ -55,6 +59,27 @@ impl Handle<'_> {
     fn name(&self) -> &str {
         self.open.name()
     }
+
+    /// The state that zpool(8) would see the pool in.
+    fn state(&self) -> VdevState {
+        let root = self.open.pool.vdevs().first();
+        root.map_or(VdevState::Unavail, |root| root.state)
+    }
+}
+
+/// Whether a pool lacks features that it is meant to have.
+fn lacks_features(pool: &DslPool<'_>) -> Result<bool, zferry_zpool::Error> {
+    let compatibility = pool.pool_property(PoolProperty::Compatibility)?;
+    // Other values name sets of features that are known on the pool's own machine only.
+    if compatibility.is_some_and(|found| found.value != Value::Text("off".to_owned())) {
+        return Ok(false);
+    }
+    for feature in Feature::ALL {
+        if pool.feature_state(*feature)? == FeatureState::Disabled {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The pools that are named, or all, sorted by name and each once. What cannot be found is said on standard error, and

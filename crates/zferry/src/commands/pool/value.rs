@@ -113,6 +113,7 @@ impl Handle<'_> {
         let found = found.unwrap_or_else(nothing);
         let text = match &found.value {
             Value::Text(text) => text.clone(),
+            Value::Number(_) if property == PoolProperty::Health => self.state().to_string(),
             Value::Number(number) => show(property, *number, literal),
         };
         Ok(Shown {
@@ -132,7 +133,6 @@ impl Handle<'_> {
 fn show(property: PoolProperty, number: u64, literal: bool) -> String {
     let percent = if literal { "" } else { "%" };
     match property {
-        PoolProperty::Health => "ONLINE".to_owned(),
         PoolProperty::Version if number >= 5000 => "-".to_owned(),
         PoolProperty::DedupTableQuota if number == u64::MAX => "auto".to_owned(),
         PoolProperty::DedupTableQuota if number == 0 && !literal => "none".to_owned(),
