@@ -26,6 +26,7 @@ pub mod zap;
 
 pub use candidate::{CandidateDevice, Condition, PoolCandidate, Survey};
 pub use discover::{Discovery, discover, members, salvage};
+pub use dmu::Policies as DatasetPolicies;
 pub use environment::{Environment, Timestamp};
 pub use error::{Attempt, Corrupt, Error, Place, Unreadable, Unsupported};
 pub use pool::{OpenOptions, Pool};

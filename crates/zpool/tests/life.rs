@@ -254,6 +254,7 @@ fn create(disk: &Arc<dyn WritableDisk>, seed: u64) -> PoolWriter {
 
 fn options() -> BeginOptions {
     BeginOptions {
+        is_case_insensitive: false,
         set_type: ObjectSetType::OTHER,
         features: std::collections::BTreeSet::new(),
     }

@@ -21,5 +21,6 @@ pub use open_set::ObjectSpec;
 pub use traverse::{ReadAhead, ResumeAt, Stop, Traversal, Visit};
 
 pub(crate) use ledger::{Ledger, sizes};
-pub(crate) use open_object::{Context, OpenObject, Policies, encode_pointers};
+pub use open_object::Policies;
+pub(crate) use open_object::{Context, OpenObject, encode_pointers};
 pub(crate) use open_set::{OpenSet, SlotState, metadata_policy, objects_in};

@@ -39,7 +39,7 @@ pub(crate) struct Context<'a> {
 
 /// How an object set's blocks are stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Policies {
+pub struct Policies {
     pub(crate) metadata: BlockPolicy,
     pub(crate) data: BlockPolicy,
 }
@@ -55,7 +55,8 @@ impl Policies {
     }
 
     /// How data blocks of an object are stored, with what its dnode says itself; 0 inherits.
-    pub(crate) fn for_object(&self, object_type: ObjectType, checksum: u8, compression: u8) -> BlockPolicy {
+    #[must_use]
+    pub fn for_object(&self, object_type: ObjectType, checksum: u8, compression: u8) -> BlockPolicy {
         let mut policy = self.of(object_type, 0).clone();
         if object_type.is_metadata() {
             return policy;

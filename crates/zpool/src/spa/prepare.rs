@@ -57,6 +57,7 @@ pub(crate) enum Form {
     Embedded {
         compression: u8,
         kind: EmbeddedType,
+        endian: Endian,
         payload: Vec<u8>,
     },
     /// Stored, with all that the pointer will say of it.
@@ -114,6 +115,7 @@ impl PreparedBlock {
             Form::Embedded {
                 compression,
                 kind,
+                endian,
                 payload,
             } => {
                 let mut words = embed(payload);
@@ -123,7 +125,7 @@ impl PreparedBlock {
                     | 1 << 39
                     | u64::from(kind.0) << 40
                     | u64::from(self.object_type.0) << 48
-                    | 1 << 63;
+                    | u64::from(*endian == Endian::Little) << 63;
                 words[10] = birth.0;
                 BlockPointer::from_words(words)
             }
@@ -241,6 +243,7 @@ impl BlockPolicy {
                 Form::Embedded {
                     compression: self.compression.id(),
                     kind: EmbeddedType::DATA,
+                    endian: Endian::Little,
                     payload: compressed,
                 },
             ));
@@ -289,6 +292,7 @@ impl BlockPolicy {
         logical_size: u64,
         compression: u8,
         kind: EmbeddedType,
+        endian: Endian,
         payload: &[u8],
     ) -> PreparedBlock {
         self.block(
@@ -298,6 +302,7 @@ impl BlockPolicy {
             Form::Embedded {
                 compression,
                 kind,
+                endian,
                 payload: payload
                     .iter()
                     .copied()

@@ -28,6 +28,8 @@ pub struct BeginOptions {
     pub set_type: ObjectSetType,
     /// Features that it is to be marked with from the beginning.
     pub features: BTreeSet<Feature>,
+    /// Whether names in it are compared without regard to case.
+    pub is_case_insensitive: bool,
 }
 
 impl PoolWriter {
@@ -203,6 +205,8 @@ impl PoolWriter {
         self.count_above(parent_dir, COUNT_OF_FILE_SYSTEMS, 1)?;
         let mut phys = self.dataset(id.0)?;
         phys.flags |= DatasetFlags::INCONSISTENT;
+        phys.flags
+            .set(DatasetFlags::CASE_INSENSITIVE, options.is_case_insensitive);
         self.put_dataset(id.0, &phys)?;
         self.use_features(id.0, &options.features)?;
         self.begin_set(id, options.set_type)?;
@@ -233,8 +237,11 @@ impl PoolWriter {
         Ok(())
     }
 
-    /// How the blocks of a dataset are stored, by its properties.
-    pub(super) fn policies(&mut self, id: DatasetId) -> Result<Policies, Error> {
+    /// How the blocks of a dataset are stored, by its properties as the open group has them.
+    ///
+    /// # Errors
+    /// Where the properties cannot be read.
+    pub fn policies(&mut self, id: DatasetId) -> Result<Policies, Error> {
         let dir = self.dataset(id.0)?.dir;
         let embeds = self.feature_count(Feature::EmbeddedData)? > 0;
         let (compression, level) = compression_of(self.inherited(dir, "compression")?);
@@ -319,6 +326,7 @@ impl PoolWriter {
         let options = BeginOptions {
             set_type: ObjectSetType::ZFS,
             features: BTreeSet::new(),
+            is_case_insensitive: false,
         };
         let id = self.begin_dataset(name, &options)?;
         self.set_at_creation(id, properties)?;
@@ -341,6 +349,7 @@ impl PoolWriter {
         let options = BeginOptions {
             set_type: ObjectSetType::ZVOL,
             features: BTreeSet::new(),
+            is_case_insensitive: false,
         };
         let id = self.begin_dataset(name, &options)?;
         self.set_at_creation(id, properties)?;

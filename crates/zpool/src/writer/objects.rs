@@ -252,6 +252,24 @@ impl ObjectSetWriter<'_> {
         })
     }
 
+    /// Puts bytes behind the meaningful part of the bonus buffer, where streams carry what happens to lie there.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there is no room.
+    pub fn set_behind_bonus(&mut self, number: ObjectNumber, bytes: &[u8]) -> Result<(), Error> {
+        self.set.with_object(self.io, number, |object, _| {
+            let start = usize::from(object.dnode.bonus_len);
+            let target = object
+                .dnode
+                .bonus
+                .get_mut(start..start.saturating_add(bytes.len()));
+            let no_room = || Error::Invalid(format!("object {number}: no room behind its bonus buffer"));
+            target.ok_or_else(no_room)?.copy_from_slice(bytes);
+            object.is_dirty = true;
+            Ok(())
+        })
+    }
+
     /// Changes the functions of an object's new blocks; 0 inherits.
     ///
     /// # Errors
