@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 
+mod budget;
 pub mod package;
 pub mod receive;
 pub mod send;

@@ -11,10 +11,10 @@ use super::job::{Failure, Job, Scratch};
 use super::plan::Plan;
 use super::walk::{Ending, walk};
 use super::{SendError, SendOptions, Source};
+use crate::budget::Budget;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 use zferry_wire::{Endian, u64_from_usize};
 use zferry_zpool::Pool;
@@ -64,7 +64,7 @@ pub(super) fn run(
     let (ordered_sender, ordered_receiver) = unbounded::<Receiver<Done>>();
     let (spare_sender, spare_receiver) = unbounded::<Job>();
     let (ahead_sender, ahead_receiver) = bounded::<BlockPointer>(READ_AHEAD_QUEUE);
-    let budget = Budget::default();
+    let budget = Budget::new(FLIGHT_BYTES);
     let (budget, plan) = (&budget, &plan);
     // The ends of all channels move in: whichever way this is left, the threads see that nobody is there any more.
     std::thread::scope(move |scope| {
@@ -242,41 +242,5 @@ impl Walk<'_> {
             .send(Work { job, done })
             .map_err(|_| Ending::Cancelled)?;
         self.ordered.send(receiver).map_err(|_| Ending::Cancelled)
-    }
-}
-
-/// How much may be in flight. One job is always let through, however large.
-#[derive(Debug, Default)]
-struct Budget {
-    state: Mutex<BudgetState>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct BudgetState {
-    bytes: u64,
-    closed: bool,
-}
-
-impl Budget {
-    /// Waits until `bytes` more may be in flight. False where the other side has given up.
-    fn acquire(&self, bytes: u64) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.closed && state.bytes > 0 && state.bytes.saturating_add(bytes) > FLIGHT_BYTES {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.bytes = state.bytes.saturating_add(bytes);
-        !state.closed
-    }
-
-    fn release(&self, bytes: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.bytes = state.bytes.saturating_sub(bytes);
-        self.changed.notify_one();
-    }
-
-    fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.changed.notify_all();
     }
 }

@@ -1,0 +1,106 @@
+//! Why a receive failed.
+
+use super::Errno;
+use super::rules::begin::BeginError;
+use super::rules::record::RecordFault;
+use std::io;
+use zferry_zpool::Error as PoolError;
+use zferry_zstream::record::{Record, RecordType};
+use zferry_zstream::{StreamError, StreamErrorKind};
+
+/// Why a receive failed. Whatever it is, the pool is as it was before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// The stream is damaged, cut, or none at all.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The stream cannot go into this pool, or not to this place.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    /// The list behind BEGIN cannot be read.
+    #[error("the list in the stream's BEGIN record cannot be read: {0}")]
+    BeginList(zferry_nvlist::DecodeError),
+    /// A record that breaks a rule.
+    #[error("at offset {position}: {} record: {fault}", record_type.name())]
+    Record {
+        /// Where in the stream the record begins, in bytes.
+        position: u64,
+        /// Its type.
+        record_type: RecordType,
+        /// What is wrong with it.
+        fault: RecordFault,
+    },
+    /// The pool cannot be read or written, or is full.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A kind of stream that OpenZFS receives, and this version of zferry does not.
+    #[error("{0} cannot be received yet")]
+    NotYet(&'static str),
+    /// The system gives no more threads.
+    #[error("cannot start a thread: {0}")]
+    Threads(io::Error),
+    /// A thread of the receive ended without a word.
+    #[error("a thread of the receive ended unexpectedly; please report this")]
+    Internal,
+}
+
+impl ReceiveError {
+    /// A record that breaks a rule.
+    pub(super) const fn record(position: u64, record: &Record, fault: RecordFault) -> Self {
+        Self::Record {
+            position,
+            record_type: record.record_type(),
+            fault,
+        }
+    }
+
+    /// The errno with which OpenZFS refuses the same; for what only happens here, the nearest.
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::Stream(error) => stream_errno(&error.kind),
+            Self::Begin(error) => error.errno(),
+            Self::BeginList(_) => Errno::EINVAL,
+            Self::Record { fault, .. } => fault.errno(),
+            Self::Pool(error) => pool_errno(error),
+            Self::NotYet(_) => Errno::ENOTSUP,
+            Self::Threads(error) => io_errno(error),
+            Self::Internal => Errno::EIO,
+        }
+    }
+}
+
+fn stream_errno(kind: &StreamErrorKind) -> Errno {
+    match kind {
+        StreamErrorKind::Io(error) => io_errno(error),
+        StreamErrorKind::Empty
+        | StreamErrorKind::CutRecord { .. }
+        | StreamErrorKind::CutPayload { .. }
+        | StreamErrorKind::Cut { .. } => Errno::ZFS_ERR_STREAM_TRUNCATED,
+        StreamErrorKind::Checksum { .. } | StreamErrorKind::EndChecksum { .. } => Errno::ECKSUM,
+        StreamErrorKind::PayloadTooLong { record_type, .. } if *record_type == RecordType::BEGIN => {
+            Errno::E2BIG
+        }
+        _ => Errno::EINVAL,
+    }
+}
+
+fn pool_errno(error: &PoolError) -> Errno {
+    match error {
+        PoolError::Io { source, .. } => io_errno(source),
+        PoolError::At { source, .. } => pool_errno(source),
+        PoolError::Missing(_) => Errno::ENOENT,
+        PoolError::Exists(_) => Errno::EEXIST,
+        PoolError::NoSpace { .. } => Errno::ENOSPC,
+        PoolError::Busy(_) => Errno::EBUSY,
+        PoolError::Invalid(_) => Errno::EINVAL,
+        PoolError::FeatureDisabled(_) => Errno::ENOTSUP,
+        PoolError::ReadOnly(_) => Errno::EROFS,
+        _ => Errno::EIO,
+    }
+}
+
+fn io_errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno)
+}

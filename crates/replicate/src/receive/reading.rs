@@ -1,0 +1,113 @@
+//! The first thread of a receive: reads records, checks each against the rules, and sees how its block is made ready.
+
+use super::ReceiveError;
+use super::batch::{Batch, Body, Item, Recipe};
+use super::recent::{Recent, RecentObjects};
+use super::rules::record::RecordRules;
+use std::collections::HashMap;
+use std::sync::Arc;
+use zferry_zpool::DatasetPolicies;
+use zferry_zpool::dmu::ObjectType;
+use zferry_zpool::spa::BlockPolicy;
+use zferry_zstream::reader::{Place, StreamReader};
+use zferry_zstream::record::{Begin, Record};
+use zferry_zstream::source::Source;
+
+/// A batch is handed over when its payloads have this many bytes, or it has this many records.
+const BATCH_BYTES: u64 = 512 << 10;
+const BATCH_RECORDS: usize = 1024;
+
+/// Reads a stream behind its BEGIN.
+#[derive(Debug)]
+pub(super) struct Reading<S> {
+    reader: StreamReader<S>,
+    rules: RecordRules,
+    recent: RecentObjects,
+    policies: DatasetPolicies,
+    /// The policies in use, by type, compression and checksum of an object.
+    known: HashMap<(u8, u8, u8), Arc<BlockPolicy>>,
+    is_done: bool,
+}
+
+impl<S: Source> Reading<S> {
+    /// Goes on behind BEGIN, which `reader` has given.
+    pub(super) fn new(reader: StreamReader<S>, begin: &Begin, policies: DatasetPolicies) -> Self {
+        Self {
+            reader,
+            rules: RecordRules::of(begin),
+            recent: RecentObjects::default(),
+            policies,
+            known: HashMap::new(),
+            is_done: false,
+        }
+    }
+
+    /// Whether END has been read.
+    pub(super) const fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// How much of the stream has been read, in bytes.
+    pub(super) const fn position(&self) -> u64 {
+        self.reader.position()
+    }
+
+    /// Reads the next records, up to END at most. Those in front of one that is wrong are in `batch` too.
+    pub(super) fn fill(&mut self, batch: &mut Batch) -> Result<(), ReceiveError> {
+        while batch.bytes < BATCH_BYTES && batch.items.len() < BATCH_RECORDS {
+            let Some(read) = self.reader.next()? else {
+                self.is_done = true;
+                return Ok(());
+            };
+            if read.place == Place::StreamEnd {
+                self.is_done = true;
+                return Ok(());
+            }
+            let (position, record, payload) = (read.position, read.record, read.payload.to_vec());
+            self.rules
+                .check(&record)
+                .map_err(|fault| ReceiveError::record(position, &record, fault))?;
+            if let Record::Object(object) = &record {
+                self.recent.note(object);
+            }
+            let recipe = self.recipe(&record);
+            batch.push(Item {
+                position,
+                record,
+                body: Body::Bytes(payload),
+                recipe,
+            });
+        }
+        Ok(())
+    }
+
+    /// How the block behind a record is made ready, where its object is known and the block is one of its own.
+    fn recipe(&mut self, record: &Record) -> Option<Recipe> {
+        let (object, block_type) = match record {
+            Record::Write(write) => {
+                let object = *self.recent.get(write.object)?;
+                (object.block_size == write.logical_size).then_some(())?;
+                (object, object.object_type)
+            }
+            Record::Spill(spill) => {
+                let object = *self.recent.get(spill.object)?;
+                (object, object.bonus_type)
+            }
+            _ => return None,
+        };
+        Some(Recipe {
+            policy: self.policy(&object, block_type),
+            object_type: block_type,
+        })
+    }
+
+    fn policy(&mut self, object: &Recent, block_type: ObjectType) -> Arc<BlockPolicy> {
+        let (compression, checksum) = (object.compression, object.checksum);
+        let policies = &self.policies;
+        let policy = self
+            .known
+            .entry((block_type.0, compression, checksum))
+            .or_insert_with(|| Arc::new(policies.for_object(block_type, checksum, compression)));
+        Arc::clone(policy)
+    }
+}
