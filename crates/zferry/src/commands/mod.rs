@@ -6,6 +6,7 @@ mod create;
 mod get;
 mod list;
 mod pool;
+mod receive;
 mod send;
 mod set;
 mod snapshot;
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     List(list::Args),
     #[command(subcommand)]
     Pool(pool::Command),
+    #[command(visible_alias = "recv")]
+    Receive(receive::Args),
     Send(send::Args),
     Set(set::Args),
     Snapshot(snapshot::Args),
@@ -40,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Inherit(args) => set::inherit(&cli.paths, &args),
         Command::List(args) => list::run(&cli.paths, &args),
         Command::Pool(command) => pool::run(&cli.paths, command),
+        Command::Receive(args) => receive::run(&cli.paths, &args),
         Command::Send(args) => send::run(&cli.paths, &args),
         Command::Set(args) => set::run(&cli.paths, &args),
         Command::Snapshot(args) => snapshot::run(&cli.paths, &args),

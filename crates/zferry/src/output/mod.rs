@@ -5,6 +5,8 @@ mod get_table;
 mod json;
 mod list_table;
 pub(crate) mod nice;
+pub(crate) mod progress;
+mod title;
 
 pub(crate) use date::{date, date_of_line, date_with_seconds};
 pub(crate) use get_table::{GetColumn, GetRow, GetTable, SourceSet};

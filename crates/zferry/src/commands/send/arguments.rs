@@ -6,9 +6,9 @@ use zferry_replicate::package::{Notice, PackageOptions};
 use zferry_replicate::send::{SendError, SendOptions};
 use zferry_zpool::dsl::DslPool;
 
-use super::progress;
 use crate::error::CommandError;
 use crate::keys::KeyOptions;
+use crate::output::progress;
 
 /// How the command is called. Replication tools look here for what they can ask for.
 pub(super) const USAGE: &str = "\

@@ -3,9 +3,7 @@
 mod arguments;
 mod output;
 mod package;
-mod progress;
 mod resume;
-mod title;
 
 use std::io::{self, Write};
 
@@ -16,6 +14,7 @@ use zferry_zpool::dsl::{DslPool, check_entity_name};
 
 use crate::error::CommandError;
 use crate::output::nice::{nice_bytes, nice_number};
+use crate::output::progress;
 use crate::pools::{Paths, missing};
 
 pub(crate) use arguments::Args;
@@ -160,13 +159,17 @@ fn send_resolved(
         send(pool, &resolved.source, options, output, &progress)?;
         Ok(package.map_or(Ok(()), |package| package.end(output))?)
     };
-    let sent = progress::during(reporter, &progress, || {
-        if args.dedup {
-            output::deduplicated(&mut output, sending)
-        } else {
-            sending(&mut output)
-        }
-    });
+    let sent = progress::during(
+        reporter,
+        || progress.bytes(),
+        || {
+            if args.dedup {
+                output::deduplicated(&mut output, sending)
+            } else {
+                sending(&mut output)
+            }
+        },
+    );
     sent.map_err(cannot_send)
 }
 

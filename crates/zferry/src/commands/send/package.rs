@@ -6,9 +6,10 @@ use zferry_replicate::package::{Package, Span, Start, SubStream};
 use zferry_replicate::send::{Progress, ResolveError, send};
 use zferry_zpool::dsl::{Dataset, DslPool, check_entity_name};
 
-use super::{Args, describe, output, print_estimate, progress};
+use super::{Args, describe, output, print_estimate};
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
+use crate::output::progress;
 use crate::pools::{Paths, missing};
 
 /// Sends what lies between two snapshots, of a dataset or of everything below it.
@@ -139,13 +140,17 @@ impl Sending<'_, '_> {
                 Some(total) if shows_bar => progress::Reporter::Bar { total },
                 _ => progress::Reporter::Silent,
             };
-            progress::during(bar, &whole, || {
-                if args.dedup {
-                    output::deduplicated(&mut output, |output| self.send(output, &whole, total))
-                } else {
-                    self.send(&mut output, &whole, total)
-                }
-            })?;
+            progress::during(
+                bar,
+                || whole.bytes(),
+                || {
+                    if args.dedup {
+                        output::deduplicated(&mut output, |output| self.send(output, &whole, total))
+                    } else {
+                        self.send(&mut output, &whole, total)
+                    }
+                },
+            )?;
         }
         if is_complete {
             Ok(())
@@ -208,15 +213,19 @@ impl Sending<'_, '_> {
             } else {
                 (whole, progress::Reporter::Silent)
             };
-            let sent = progress::during(reporter, progress, || {
-                send(
-                    self.dsl.pool(),
-                    &source,
-                    self.args.send_options(),
-                    output,
-                    progress,
-                )
-            });
+            let sent = progress::during(
+                reporter,
+                || progress.bytes(),
+                || {
+                    send(
+                        self.dsl.pool(),
+                        &source,
+                        self.args.send_options(),
+                        output,
+                        progress,
+                    )
+                },
+            );
             sent.map_err(|error| self.args.cannot_send(&stream.name, error))?;
         }
         Ok(self.package.end(output)?)

@@ -54,13 +54,13 @@ impl Input {
 
 /// Standard input may well be a file, which is read faster as one.
 #[cfg(unix)]
-fn standard_input() -> io::Result<Opened> {
+pub(crate) fn standard_input() -> io::Result<Opened> {
     use std::os::fd::AsFd;
     Opened::file(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
 #[cfg(not(unix))]
-fn standard_input() -> io::Result<Opened> {
+pub(crate) fn standard_input() -> io::Result<Opened> {
     Ok(Opened {
         source: Box::new(Buffered::new(io::stdin())),
         length: None,
@@ -69,7 +69,7 @@ fn standard_input() -> io::Result<Opened> {
 
 /// A stream that is open.
 pub(crate) struct Opened {
-    pub(crate) source: Box<dyn Source>,
+    pub(crate) source: Box<dyn Source + Send>,
     /// How long it is in bytes, if that is known.
     pub(crate) length: Option<u64>,
 }

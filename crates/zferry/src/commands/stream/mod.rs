@@ -1,7 +1,7 @@
 //! `zferry stream`: streams as they lie in files, without any pool.
 
 mod dump;
-mod input;
+pub(crate) mod input;
 mod json;
 mod token;
 mod verify;

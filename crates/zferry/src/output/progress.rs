@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
-use zferry_replicate::send::Progress;
 
+use super::nice::nice_bytes;
 use super::title::Title;
-use crate::output::nice::nice_bytes;
 
-/// How a send is reported.
+/// How a send or receive is reported.
 #[derive(Clone, Debug)]
 pub(crate) enum Reporter {
     /// Not at all.
     Silent,
     /// A bar on standard error, which is full at `total` bytes.
     Bar {
-        /// The estimated size of the stream, in bytes; 0: not known.
+        /// The size of the stream, in bytes, as far as it is known; 0: not at all.
         total: u64,
     },
     /// Once a second.
@@ -34,8 +33,8 @@ pub(crate) enum Reporter {
     },
 }
 
-/// Does `work` and reports meanwhile how far `progress` says that it is.
-pub(crate) fn during<T>(reporter: Reporter, progress: &Progress, work: impl FnOnce() -> T) -> T {
+/// Does `work` and reports meanwhile how many bytes of stream it says to be behind it.
+pub(crate) fn during<T>(reporter: Reporter, bytes: impl Fn() -> u64 + Send, work: impl FnOnce() -> T) -> T {
     let interval = match reporter {
         Reporter::Silent => return work(),
         Reporter::Bar { .. } => Duration::from_millis(100),
@@ -47,9 +46,9 @@ pub(crate) fn during<T>(reporter: Reporter, progress: &Progress, work: impl FnOn
         let _ = thread::Builder::new().spawn_scoped(scope, move || {
             let mut shown = Shown::new(reporter);
             while is_done.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                shown.update(progress.bytes());
+                shown.update(bytes());
             }
-            shown.finish(progress.bytes());
+            shown.finish(bytes());
         });
         let outcome = work();
         drop(done);

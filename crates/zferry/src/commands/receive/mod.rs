@@ -1,0 +1,330 @@
+//! `zferry receive`
+
+mod options;
+mod place;
+mod sentences;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use zferry_replicate::receive::{Destination, Incoming, Progress, ReceiveError, receive};
+use zferry_zpool::{PoolWriter, PropertySource};
+use zferry_zstream::record::{Begin, ObjsetType};
+use zferry_zstream::source::Source;
+
+use self::options::PropertyOptions;
+use self::place::{Opened, Place};
+use self::sentences::Action;
+use crate::commands::assignment::parse_size;
+use crate::commands::stream::input::standard_input;
+use crate::datasets::usage;
+use crate::error::CommandError;
+use crate::output::nice::nice_bytes;
+use crate::output::progress::{self, Reporter};
+use crate::pools::Paths;
+
+/// How large a file `--create` makes where nothing else is said, in bytes. It is sparse: only what is used takes space.
+const NEW_FILE_BYTES: u64 = 1 << 40;
+
+/// Receive a stream from standard input as a new file system or volume
+///
+/// A full stream of any ZFS becomes a snapshot in a real pool. A receive that fails, for whatever reason, leaves no trace;
+/// one that is killed is cleaned up when the pool is next opened for writing.
+#[derive(Debug, clap::Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "\
+Examples:
+  Receive a stream into a new pool in a file, as the file system tank/home:
+    zferry receive --create tank.img tank/home < home.zsend
+
+  Receive into a pool that exists, below tank/backup, under the name that was sent but for its pool:
+    ssh nas zfs send -c pool/photos@friday | zferry -d tank.img receive -d tank/backup
+
+  Store what comes uncompressed with zstd:
+    zferry -d tank.img receive -v -o compression=zstd tank/logs < logs.zsend"
+)]
+pub(crate) struct Args {
+    /// Name what is received after the whole name that was sent, but for its pool, below the one given; parents are made
+    #[arg(short = 'd')]
+    without_pool: bool,
+    /// Name it after the last part of the name that was sent
+    #[arg(short = 'e')]
+    last_component: bool,
+    /// Read the stream to its end, but receive nothing
+    #[arg(short = 'n')]
+    dry_run: bool,
+    /// Say what is received, and how fast it was
+    #[arg(short = 'v')]
+    verbose: bool,
+    /// Do not mount what is received (nothing ever is)
+    #[arg(short = 'u')]
+    unmounted: bool,
+    /// Unmount what is in the way (nothing ever is)
+    #[arg(short = 'M', hide = true)]
+    force_unmount: bool,
+    /// Set a property of what is received (may be given several times)
+    #[arg(short = 'o', value_name = "PROPERTY=VALUE")]
+    set: Vec<String>,
+    /// Do not take over a property that comes with the stream (may be given several times)
+    #[arg(short = 'x', value_name = "PROPERTY")]
+    exclude: Vec<String>,
+    /// Not there yet: overwrite what exists
+    #[arg(short = 'F', hide = true)]
+    force: bool,
+    /// Not there yet: keep what came of a stream that is cut
+    #[arg(short = 's', hide = true)]
+    resumable: bool,
+    /// Not there yet: leave out holds
+    #[arg(short = 'h', hide = true)]
+    skip_holds: bool,
+    /// Not there yet: throw away what was kept of a stream that was cut
+    #[arg(short = 'A', hide = true)]
+    abort: bool,
+    /// Not there yet: mend a snapshot
+    #[arg(short = 'c', hide = true)]
+    heal: bool,
+    /// Make the pool in this file or device, unless it is there already
+    #[arg(long, value_name = "FILE")]
+    create: Option<PathBuf>,
+    /// How large a file `--create` makes; it takes only as much space as is used [default: 1T]
+    #[arg(long, value_name = "SIZE", requires = "create", value_parser = size)]
+    size: Option<u64>,
+    /// Show a progress bar on standard error (the default when it is a terminal)
+    #[arg(long, overrides_with = "no_progress")]
+    progress: bool,
+    /// Show none
+    #[arg(long, overrides_with = "progress")]
+    no_progress: bool,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// The file system, volume or snapshot
+    #[arg(value_name = "FILESYSTEM|SNAPSHOT")]
+    target: Vec<String>,
+}
+
+pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
+    let target = args.check()?;
+    let naming = args.naming();
+    let properties = PropertyOptions::parse(&args.set, &args.exclude)?;
+    if io::stdin().is_terminal() {
+        return Err(CommandError::failed(
+            "Error: Backup stream can not be read from a terminal.\nYou must redirect standard input.",
+        ));
+    }
+    properties.check_names()?;
+    let place = Place::find(paths, target, args.create.as_deref())?;
+    place.check_prefix(target, naming)?;
+    let input = standard_input().map_err(|_| sentences::unreadable())?;
+    let incoming = Incoming::open(input.source).map_err(|error| sentences::no_begin(&error))?;
+    let begin = incoming.begin().clone();
+    sentences::check_features(&begin)?;
+    let sent = begin.to_name.to_string();
+    let destination =
+        Destination::new(target, naming, &sent).map_err(|error| sentences::destination(&error))?;
+    let action = Action::of(&begin);
+    let parents = place.check(&begin, &destination, target, naming, action)?;
+    if args.verbose {
+        let verb = if args.dry_run {
+            "would receive"
+        } else {
+            "receiving"
+        };
+        let kind = if begin.from_guid == 0 {
+            "full"
+        } else {
+            "incremental"
+        };
+        let mut out = io::stdout();
+        writeln!(
+            out,
+            "{verb} {kind} stream of {sent} into {}",
+            destination.snapshot_name()
+        )?;
+        out.flush()?;
+    }
+    let properties = properties.values(types_of(&begin, action)?, action, &destination.dataset)?;
+    let failed = |error: ReceiveError| sentences::failed(action, &error, &begin, &destination);
+    incoming.check_kind().map_err(failed)?;
+    if args.dry_run {
+        incoming
+            .skip()
+            .map_err(|error| sentences::unreadable().hint(error))?;
+        return Ok(());
+    }
+    let mut opened = place.open(args.size.unwrap_or(NEW_FILE_BYTES))?;
+    let job = Job {
+        incoming,
+        destination: &destination,
+        parents: &parents,
+        properties: &properties,
+        reporter: args.reporter(input.length),
+    };
+    let started = Instant::now();
+    match job.run(&mut opened) {
+        Ok(bytes) => {
+            drop(opened);
+            if args.verbose {
+                writeln!(io::stdout(), "{}", summary(bytes, started.elapsed()))?;
+            }
+            Ok(())
+        }
+        Err(error) => {
+            opened.give_up();
+            Err(failed(error))
+        }
+    }
+}
+
+/// What is to be received, and where.
+struct Job<'a, S> {
+    incoming: Incoming<S>,
+    destination: &'a Destination,
+    parents: &'a [String],
+    properties: &'a [(String, zferry_zpool::zap::ZapValue)],
+    reporter: Reporter,
+}
+
+impl<S: Source + Send> Job<'_, S> {
+    /// Receives. Says how many bytes of stream there were behind BEGIN.
+    fn run(self, opened: &mut Opened) -> Result<u64, ReceiveError> {
+        /// What zfs(8) has read before the kernel counts.
+        const BEGIN_BYTES: u64 = 312;
+        let progress = Progress::default();
+        let (dataset, properties) = (&self.destination.dataset, self.properties);
+        let mut prepare = |writer: &mut PoolWriter| {
+            for (name, value) in properties {
+                writer.set_property(dataset, name, PropertySource::Local, value)?;
+            }
+            writer.log_command(&history_line())
+        };
+        let received = progress::during(
+            self.reporter,
+            || progress.bytes(),
+            || {
+                receive(
+                    &mut opened.writer,
+                    self.incoming,
+                    self.destination,
+                    self.parents,
+                    &mut prepare,
+                    &progress,
+                )
+            },
+        );
+        Ok(received?.bytes.saturating_sub(BEGIN_BYTES))
+    }
+}
+
+impl Args {
+    /// The target, where the options make sense.
+    fn check(&self) -> Result<&str, CommandError> {
+        if self.without_pool && self.last_component {
+            return Err(usage(
+                "invalid option combination: -d and -e are mutually exclusive",
+            ));
+        }
+        let target = match &*self.target {
+            [] => {
+                return Err(usage("missing snapshot argument")
+                    .hint("For more information, try 'zferry receive --help'."));
+            }
+            [target] => target,
+            _ => return Err(usage("too many arguments")),
+        };
+        let missing = [
+            (self.force, "-F"),
+            (self.resumable, "-s"),
+            (self.skip_holds, "-h"),
+            (self.abort, "-A"),
+            (self.heal, "-c"),
+        ];
+        match missing.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, option)) => Err(CommandError::failed(format_args!(
+                "cannot receive: {option} is not there yet"
+            ))),
+            None => Ok(target),
+        }
+    }
+
+    const fn naming(&self) -> zferry_replicate::receive::Naming {
+        use zferry_replicate::receive::Naming;
+        match (self.without_pool, self.last_component) {
+            (_, true) => Naming::LastComponent,
+            (true, false) => Naming::WithoutPool,
+            (false, false) => Naming::Exact,
+        }
+    }
+
+    fn reporter(&self, length: Option<u64>) -> Reporter {
+        let wanted = self.progress || io::stderr().is_terminal();
+        if wanted && !self.no_progress && !self.verbose {
+            Reporter::Bar {
+                total: length.unwrap_or(0),
+            }
+        } else {
+            Reporter::Silent
+        }
+    }
+}
+
+/// To what properties must apply.
+fn types_of(
+    begin: &Begin,
+    action: Action,
+) -> Result<zferry_zpool::dsl::property::DatasetTypes, CommandError> {
+    use zferry_zpool::dsl::property::DatasetTypes;
+    match begin.objset_type {
+        ObjsetType::ZFS => Ok(DatasetTypes::FILESYSTEM),
+        ObjsetType::ZVOL => Ok(DatasetTypes::VOLUME),
+        other => Err(action.error(format_args!("invalid record type: 0x{}", other.0))),
+    }
+}
+
+/// A size on the command line.
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| format!("bad numeric value '{text}'"))
+}
+
+/// The command as the pool's history has it.
+fn history_line() -> String {
+    let words = std::env::args_os().skip(1);
+    words.fold("zferry".to_owned(), |line, word| {
+        format!("{line} {}", word.to_string_lossy())
+    })
+}
+
+/// What `zfs receive -v` says at the end.
+fn summary(bytes: u64, elapsed: Duration) -> String {
+    let nanoseconds = elapsed.as_nanos().max(1);
+    let rate = u128::from(bytes)
+        .saturating_mul(1_000_000_000)
+        .checked_div(nanoseconds)
+        .and_then(|rate| u64::try_from(rate).ok())
+        .unwrap_or(u64::MAX);
+    format!(
+        "received {} stream in {:.2} seconds ({}/sec)",
+        nice_bytes(bytes),
+        elapsed.as_secs_f64(),
+        nice_bytes(rate)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_that_of_zfs() {
+        assert_eq!(
+            summary(2_382_680, Duration::from_millis(250)),
+            "received 2.27M stream in 0.25 seconds (9.09M/sec)"
+        );
+        assert_eq!(
+            summary(0, Duration::ZERO),
+            "received 0B stream in 0.00 seconds (0B/sec)"
+        );
+    }
+}

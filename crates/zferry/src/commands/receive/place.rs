@@ -1,0 +1,235 @@
+//! Into which pool is received, and whether it has room for the name.
+
+use super::sentences::Action;
+use crate::error::CommandError;
+use crate::pools::{Paths, missing};
+use crate::writing;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zferry_replicate::receive::{Destination, Naming};
+use zferry_zpool::dsl::property::DatasetTypes;
+use zferry_zpool::dsl::{DslPool, check_pool_name};
+use zferry_zpool::vdev::{FileDisk, WritableDisk, WritableFile, read_labels};
+use zferry_zpool::{CreateOptions, Environment, Error, OpenOptions, Pool, PoolLayout, PoolWriter, TopLayout};
+use zferry_zstream::record::Begin;
+
+/// The pool that is received into.
+pub(super) enum Place<'a> {
+    /// It is there.
+    There {
+        /// As it is before the receive.
+        pool: Box<Pool>,
+        /// Where it was looked for.
+        found: Found<'a>,
+    },
+    /// It is made here.
+    New {
+        /// Its name.
+        name: String,
+        /// The file or device.
+        path: PathBuf,
+    },
+}
+
+/// Where a pool was found.
+pub(super) enum Found<'a> {
+    /// Where all commands look.
+    Paths { paths: &'a Paths, name: String },
+    /// In the file that `--create` names.
+    File { path: PathBuf, name: String },
+}
+
+/// A pool, open for writing.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) writer: PoolWriter,
+    /// The file that was made for it, which goes if nothing is received.
+    made: Option<PathBuf>,
+}
+
+impl<'a> Place<'a> {
+    /// Finds the pool of `target`, or decides where it is made.
+    pub(super) fn find(paths: &'a Paths, target: &str, create: Option<&Path>) -> Result<Self, CommandError> {
+        let name = target
+            .split(['/', '@', '#'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let Some(path) = create else {
+            return Ok(Self::There {
+                pool: Box::new(paths.open_pool_of(target)?),
+                found: Found::Paths { paths, name },
+            });
+        };
+        if let Ok(disk) = FileDisk::open(path)
+            && let Ok(label) = read_labels(&disk)
+        {
+            if label.pool_name() != Some(&*name) {
+                let other = label.pool_name().unwrap_or_default();
+                return Err(cannot_create(
+                    &name,
+                    format_args!("'{}' holds the pool '{other}'", path.display()),
+                ));
+            }
+            let pool = Pool::open(Arc::new(disk), &OpenOptions::default());
+            let pool = pool.map_err(|error| cannot_open(&name, error))?;
+            let path = path.to_owned();
+            return Ok(Self::There {
+                pool: Box::new(pool),
+                found: Found::File { path, name },
+            });
+        }
+        check_pool_name(&name).map_err(|why| cannot_create(&name, why))?;
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() && metadata.len() > 0 => Err(cannot_create(
+                &name,
+                format_args!("'{}' is a file that holds something else", path.display()),
+            )),
+            _ => Ok(Self::New {
+                name,
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether a file system or volume of this name is there.
+    fn types_of(&self, dataset: &str) -> Result<Option<DatasetTypes>, CommandError> {
+        match self {
+            Self::There { pool, .. } => {
+                let dsl = DslPool::new(pool);
+                let cannot =
+                    |error: Error| CommandError::failed(format_args!("cannot open '{dataset}': {error}"));
+                let head = dsl.dataset(dataset).map_err(cannot)?;
+                head.map(|head| dsl.head_type(&head)).transpose().map_err(cannot)
+            }
+            Self::New { name, .. } => Ok((dataset == name).then_some(DatasetTypes::FILESYSTEM)),
+        }
+    }
+
+    /// With `-d` and `-e`, what is named must be there.
+    pub(super) fn check_prefix(&self, target: &str, naming: Naming) -> Result<(), CommandError> {
+        if naming == Naming::Exact || target.contains('@') || self.types_of(target)?.is_some() {
+            return Ok(());
+        }
+        Err(CommandError::failed(format_args!(
+            "cannot receive: specified fs ({target}) does not exist"
+        )))
+    }
+
+    /// Whether the stream can go to `destination`, as zfs(8) looks before it asks the kernel. Says which parents have to
+    /// be made.
+    pub(super) fn check(
+        &self,
+        begin: &Begin,
+        destination: &Destination,
+        target: &str,
+        naming: Naming,
+        action: Action,
+    ) -> Result<Vec<String>, CommandError> {
+        let dataset = &*destination.dataset;
+        let is_full = begin.from_guid == 0;
+        if let Some(_types) = self.types_of(dataset)? {
+            if is_full {
+                return Err(action.error(format_args!(
+                    "destination '{dataset}' exists\nmust specify -F to overwrite it"
+                )));
+            }
+            return Ok(Vec::new());
+        }
+        let Some(parent) = destination.parent().filter(|_| is_full) else {
+            return Err(action.error(format_args!("destination '{dataset}' does not exist")));
+        };
+        let parents = match naming {
+            Naming::WithoutPool => self.missing_between(target, parent)?,
+            Naming::Exact | Naming::LastComponent => Vec::new(),
+        };
+        if !parents.is_empty() {
+            return Ok(parents);
+        }
+        match self.types_of(parent)? {
+            None => {
+                // zfs(8) says both.
+                let mut error = missing(parent);
+                error
+                    .hints
+                    .push(action.sentence("unable to restore to destination"));
+                Err(error)
+            }
+            Some(DatasetTypes::FILESYSTEM) => Ok(Vec::new()),
+            Some(_) => Err(action.error(format_args!("parent '{parent}' is not a filesystem"))),
+        }
+    }
+
+    /// The names below `prefix` down to `last` that are not there.
+    fn missing_between(&self, prefix: &str, last: &str) -> Result<Vec<String>, CommandError> {
+        let below = last.strip_prefix(prefix).unwrap_or_default();
+        let mut name = prefix.to_owned();
+        let mut missing = Vec::new();
+        for component in below.split('/').filter(|component| !component.is_empty()) {
+            name.push('/');
+            name.push_str(component);
+            if self.types_of(&name)?.is_none() {
+                missing.push(name.clone());
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Opens the pool for writing, or makes it with a file of `size` bytes.
+    pub(super) fn open(self, size: u64) -> Result<Opened, CommandError> {
+        match self {
+            Self::There { found, .. } => {
+                let writer = match found {
+                    Found::Paths { paths, name } => writing::open_pool_of(paths, &name)?,
+                    Found::File { path, name } => {
+                        let disks = writing::open_disks(&[path])?;
+                        PoolWriter::open(disks, &OpenOptions::default(), writing::environment()?)
+                            .map_err(|error| cannot_open(&name, error))?
+                    }
+                };
+                Ok(Opened { writer, made: None })
+            }
+            Self::New { name, path } => {
+                let is_new = fs::metadata(&path).is_err();
+                let path = writing::absolute(&path).unwrap_or(path);
+                let made = create_pool(&name, &path, size, writing::environment()?);
+                if made.is_err() && is_new {
+                    // What cannot be removed is empty at least.
+                    let _ = fs::remove_file(&path);
+                }
+                Ok(Opened {
+                    writer: made.map_err(|error| cannot_create(&name, error))?,
+                    made: is_new.then_some(path),
+                })
+            }
+        }
+    }
+}
+
+fn create_pool(name: &str, path: &Path, size: u64, environment: Environment) -> Result<PoolWriter, Error> {
+    let disk: Arc<dyn WritableDisk> = Arc::new(WritableFile::create(path, size)?);
+    let layout = PoolLayout {
+        tops: vec![TopLayout { disks: vec![disk] }],
+    };
+    PoolWriter::create(&layout, &CreateOptions::new(name), environment)
+}
+
+fn cannot_open(name: &str, why: impl std::fmt::Display) -> CommandError {
+    CommandError::failed(format_args!("cannot open '{name}': {why}"))
+}
+
+fn cannot_create(name: &str, why: impl std::fmt::Display) -> CommandError {
+    CommandError::failed(format_args!("cannot create '{name}': {why}"))
+}
+
+impl Opened {
+    /// Nothing was received: a pool that was made for it goes.
+    pub(super) fn give_up(self) {
+        drop(self.writer);
+        if let Some(path) = self.made {
+            // What cannot be removed is a pool without anything in it.
+            let _ = fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What `zfs receive` says of a receive that fails; programs look for these sentences.
+//!
+//! They are those of `lib/libzfs/libzfs_sendrecv.c` and `libzfs_util.c` for each errno of the kernel. What zferry knows
+//! beyond that, such as where a stream is damaged, stands in the next line.
+
+use crate::error::CommandError;
+use std::fmt::{self, Display};
+use zferry_replicate::receive::{Destination, DestinationError, Errno, ReceiveError};
+use zferry_zstream::flags::FeatureFlags;
+use zferry_zstream::record::Begin;
+use zferry_zstream::{StreamError, StreamErrorKind};
+
+/// The features that OpenZFS 2.3 receives.
+const KNOWN: u64 = 0x3ffb_0004;
+
+/// What was to be done, as messages begin with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Action(&'static str);
+
+impl Action {
+    /// What a stream asks for.
+    pub(super) const fn of(begin: &Begin) -> Self {
+        Self(if begin.from_guid == 0 {
+            "cannot receive new filesystem stream"
+        } else {
+            "cannot receive incremental stream"
+        })
+    }
+
+    /// The sentence that says why that cannot be.
+    pub(super) fn sentence(self, why: impl Display) -> String {
+        format!("{}: {why}", self.0)
+    }
+
+    /// The error of that.
+    pub(super) fn error(self, why: impl Display) -> CommandError {
+        CommandError::failed(self.sentence(why))
+    }
+}
+
+impl Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// The input ends, or fails, where zfs(8) itself reads it.
+pub(super) fn unreadable() -> CommandError {
+    CommandError::failed("cannot receive: failed to read from stream")
+}
+
+/// The input does not begin as a stream does.
+pub(super) fn no_begin(error: &ReceiveError) -> CommandError {
+    let ReceiveError::Stream(StreamError { kind, .. }) = error else {
+        return CommandError::failed(format_args!("cannot receive: {error}"));
+    };
+    match kind {
+        StreamErrorKind::BadMagic => {
+            CommandError::failed("cannot receive: invalid stream (bad magic number)")
+        }
+        StreamErrorKind::UnknownHeaderType(_) => {
+            CommandError::failed("cannot receive: stream has unsupported feature").hint(error)
+        }
+        _ => unreadable(),
+    }
+}
+
+/// Features that nobody knows are told before anything else.
+pub(super) fn check_features(begin: &Begin) -> Result<(), CommandError> {
+    let features = begin.version_info.features();
+    let unknown = features.difference(FeatureFlags::all());
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::failed(format_args!(
+        "cannot receive: stream has unsupported feature, feature flags = {:x} (unknown flags = {:x})",
+        features.bits(),
+        features.bits() & !KNOWN
+    )))
+}
+
+/// No name comes out for what is received.
+pub(super) fn destination(error: &DestinationError) -> CommandError {
+    let failed = CommandError::failed(format_args!("cannot receive: {error}"));
+    match error {
+        DestinationError::Name(name) => failed.hint(format_args!("'{name}' is no name of a snapshot.")),
+        _ => failed,
+    }
+}
+
+/// The receive failed where for zfs(8) the kernel does it.
+pub(super) fn failed(
+    action: Action,
+    error: &ReceiveError,
+    begin: &Begin,
+    destination: &Destination,
+) -> CommandError {
+    if let ReceiveError::NotYet(_) = error {
+        return CommandError::failed(format_args!("cannot receive: {error}"));
+    }
+    let embeds = begin.version_info.features().contains(FeatureFlags::EMBED_DATA);
+    let dataset = &destination.dataset;
+    let told = |why: &str| action.error(why).hint(error);
+    match error.errno() {
+        Errno::EACCES => told("inherited key must be loaded"),
+        Errno::EEXIST => CommandError::failed(format_args!(
+            "cannot restore to {dataset}: destination already exists"
+        )),
+        Errno::EINVAL if embeds => told("incompatible embedded data stream feature with encrypted receive."),
+        Errno::EINVAL => told("invalid backup stream"),
+        Errno::ECKSUM => told("checksum mismatch"),
+        Errno::ZFS_ERR_STREAM_TRUNCATED => told("incomplete stream"),
+        Errno::ENOTSUP => told("pool must be upgraded to receive this stream."),
+        Errno::EDQUOT => told(&format!("destination {dataset} space quota exceeded.")),
+        Errno::ZFS_ERR_SPILL_BLOCK_FLAG_MISSING => action.error(
+            "Spill block flag missing for raw send.\nThe zfs software on the sending system must be updated.",
+        ),
+        Errno::E2BIG => told("the stream's list of properties is too large"),
+        Errno::ENOENT => action.error("dataset does not exist"),
+        Errno::EBUSY => told("dataset is busy"),
+        Errno::ENOSPC => told("out of space"),
+        Errno::EROFS => told("pool is read-only"),
+        Errno::ZFS_ERR_WRONG_PARENT => told("invalid parent dataset"),
+        Errno::EINTR => told("signal received"),
+        Errno::EIO => told("I/O error"),
+        _ => action.error(error),
+    }
+}
