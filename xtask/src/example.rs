@@ -1,4 +1,4 @@
-//! Sends a snapshot of the example pool, checks the stream, and says so: the first thing to try.
+//! Sends a snapshot of the example pool, checks the stream, and receives it into a new pool: the first thing to try.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -47,7 +47,45 @@ pub(crate) fn run() -> Result<()> {
     println!("{bytes} bytes\n");
 
     say_and_run(Command::new(&zferry).args(["stream", "verify"]).arg(&stream))?;
-    compare(line, &stream)
+    compare(line, &stream)?;
+    receive(&zferry, &stream)
+}
+
+/// Makes a pool of the stream, shows it, and sends it back.
+fn receive(zferry: &Path, stream: &Path) -> Result<()> {
+    let image = stream.with_file_name("copy.img");
+    if image.exists() {
+        fs::remove_file(&image).with_context(|| image.display().to_string())?;
+    }
+    println!("\nAnd now into a pool that is not there yet.\n");
+    let mut receive = Command::new(zferry);
+    receive
+        .args(["receive", "-v", "--no-progress", "--create"])
+        .arg(&image)
+        .arg("copy/photos");
+    println!("$ {} < {}", shown(&receive), stream.display());
+    succeed(receive.stdin(File::open(stream)?))?;
+    println!();
+    let program = |arguments: &[&str]| {
+        let mut command = Command::new(zferry);
+        command.arg("-d").arg(&image).args(arguments);
+        command
+    };
+    say_and_run(&mut program(&["list", "-r", "-t", "all"]))?;
+    say_and_run(&mut program(&["pool", "status"]))?;
+
+    let back = stream.with_file_name("back.zsend");
+    let mut send = program(&["send", "copy/photos@monday"]);
+    println!("$ {} > {}", shown(&send), back.display());
+    let status = send.stdout(File::create(&back)?).status();
+    check(&send, status.with_context(|| shown(&send))?)?;
+    say_and_run(Command::new(zferry).args(["stream", "verify"]).arg(&back))?;
+    println!(
+        "{} is a ZFS pool that OpenZFS imports: zpool import -d {} copy",
+        image.display(),
+        image.parent().unwrap_or(&image).display()
+    );
+    Ok(())
 }
 
 fn say_and_run(command: &mut Command) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `zferry receive`: what it makes, what it says, and what it leaves behind when it fails.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -45,10 +45,12 @@ fn print(row: &Row, prepared: &Prepared, runs: usize) -> Result<()> {
     let mut ours = (row.ours)(prepared);
     let mut theirs = (row.theirs)(prepared);
     if let Some(expected) = row.expected {
+        (row.before)(prepared)?;
         let same = makes(&mut ours, &expected(prepared))?;
         anyhow::ensure!(same, "{}: not what OpenZFS sends", row.name);
     }
-    let (ours, theirs) = compare(&mut ours, &mut theirs, runs)?;
+    let before = || (row.before)(prepared);
+    let (ours, theirs) = compare(before, &mut ours, &mut theirs, runs)?;
     let ratio = theirs.seconds / ours.seconds;
     let (wanted, met) = match row.goal {
         Goal::TimesAsFast(times) => (format!(">= {times:.1} x"), ratio >= times),
@@ -77,7 +79,16 @@ fn print(row: &Row, prepared: &Prepared, runs: usize) -> Result<()> {
 
 /// Runs both sides in turn, so that whatever else the machine does meets both, after one run of each that warms the
 /// cache. Gives the medians of the times and the highest peaks.
-fn compare(ours: &mut Command, theirs: &mut Command, runs: usize) -> Result<(Measured, Measured)> {
+fn compare(
+    before: impl Fn() -> Result<()>,
+    ours: &mut Command,
+    theirs: &mut Command,
+    runs: usize,
+) -> Result<(Measured, Measured)> {
+    let measure = |command: &mut Command| {
+        before()?;
+        measure(command)
+    };
     measure(ours)?;
     measure(theirs)?;
     let mut all = (Vec::new(), Vec::new());

@@ -80,7 +80,59 @@ impl Prepared {
         command
     }
 
-    /// The path of a stream that `ozfs send` made: `full` or `one`.
+    /// `zferry` receiving a stream into a pool that it makes.
+    pub(super) fn zferry_receive(&self, stream: &str) -> Command {
+        let mut receive = Command::new(&self.zferry);
+        receive
+            .args(["receive", "--no-progress", "--create"])
+            .arg(self.folder.join("received.img"))
+            .arg("fresh/files");
+        self.fed(stream, &receive)
+    }
+
+    /// `ozfs` receiving a stream into a fresh pool.
+    pub(super) fn ozfs_receive(&self, stream: &str) -> Command {
+        let mut receive = Command::new(&self.judges.ozfs);
+        receive
+            .arg("recv")
+            .arg(self.folder.join("received-by-ozfs"))
+            .arg("fresh/files@full");
+        self.fed(stream, &receive)
+    }
+
+    /// The same command, with a stream as its standard input.
+    fn fed(&self, stream: &str, command: &Command) -> Command {
+        let mut fed = Command::new("sh");
+        fed.args(["-c", "exec \"$@\" < \"$0\""])
+            .arg(self.stream(stream))
+            .arg(command.get_program())
+            .args(command.get_args());
+        fed
+    }
+
+    /// Removes what was received before, and makes `ozfs` a pool to receive into.
+    pub(super) fn empty_pools(&self) -> Result<()> {
+        let (ours, theirs) = (
+            self.folder.join("received.img"),
+            self.folder.join("received-by-ozfs"),
+        );
+        if ours.exists() {
+            fs::remove_file(&ours)?;
+        }
+        if theirs.exists() {
+            fs::remove_dir_all(&theirs)?;
+        }
+        fs::create_dir_all(&theirs)?;
+        File::create(theirs.join("fresh.img"))?.set_len(POOL_BYTES)?;
+        succeed(
+            Command::new(&self.judges.ozfs)
+                .arg("create")
+                .arg(&theirs)
+                .arg("fresh"),
+        )
+    }
+
+    /// The path of a stream that `ozfs send` made: `full`, `full-Lec` or `one`.
     pub(super) fn stream(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.zsend"))
     }
@@ -106,6 +158,9 @@ impl Prepared {
         if !self.stream("full").is_file() {
             self.fill(&list)?;
             self.send("full", &["bench/files@full"])?;
+        }
+        if !self.stream("full-Lec").is_file() {
+            self.send("full-Lec", &["bench/files@full", "-Lec"])?;
         }
         if !self.stream("one").is_file() {
             self.change_one_block(&list)?;

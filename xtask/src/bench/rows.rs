@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Result;
+
 use super::prepare::Prepared;
 
 /// What a row has to show.
@@ -20,6 +22,8 @@ pub(super) enum Goal {
 pub(super) struct Row {
     /// What a person calls it.
     pub(super) name: &'static str,
+    /// What has to be done before each run of either, and is not measured.
+    pub(super) before: fn(&Prepared) -> Result<()>,
     /// What zferry runs.
     pub(super) ours: fn(&Prepared) -> Command,
     /// What OpenZFS runs to do the same.
@@ -38,6 +42,7 @@ const MEMORY_BYTES: u64 = 256 << 20;
 pub(super) const ROWS: &[Row] = &[
     Row {
         name: "send",
+        before: |_| Ok(()),
         ours: |pool| pool.zferry(&["send", "bench/files@full"]),
         theirs: |pool| pool.ozfs("send", &["bench/files@full"]),
         expected: Some(|pool| pool.stream("full")),
@@ -46,6 +51,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "send one block",
+        before: |_| Ok(()),
         ours: |pool| pool.zferry(&["send", "-i", "@full", "bench/files@one"]),
         theirs: |pool| pool.ozfs("send", &["bench/files@one", "-i", "bench/files@full"]),
         expected: Some(|pool| pool.stream("one")),
@@ -54,6 +60,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "send compressed",
+        before: |_| Ok(()),
         ours: |pool| pool.zferry(&["send", "-L", "-e", "-c", "bench/files@full"]),
         theirs: |pool| pool.ozfs("send", &["bench/files@full", "-Lec"]),
         expected: None,
@@ -62,6 +69,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "send raw",
+        before: |_| Ok(()),
         ours: |pool| pool.zferry_sealed(&["send", "-w", "sealed/safe/files@full"]),
         theirs: |pool| pool.ozfs("send", &["sealed/safe/files@full", "-w"]),
         expected: None,
@@ -70,6 +78,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "raidz1 | one file",
+        before: |_| Ok(()),
         ours: |pool| pool.zferry_raidz(&["send", "rbench/files@full"]),
         // Not OpenZFS: the same from a pool that is one file.
         theirs: |pool| pool.zferry(&["send", "bench/files@full"]),
@@ -78,7 +87,26 @@ pub(super) const ROWS: &[Row] = &[
         memory_bytes: MEMORY_BYTES,
     },
     Row {
+        name: "receive",
+        before: Prepared::empty_pools,
+        ours: |pool| pool.zferry_receive("full"),
+        theirs: |pool| pool.ozfs_receive("full"),
+        expected: None,
+        goal: Goal::TimesAsFast(4.0),
+        memory_bytes: MEMORY_BYTES,
+    },
+    Row {
+        name: "receive compressed",
+        before: Prepared::empty_pools,
+        ours: |pool| pool.zferry_receive("full-Lec"),
+        theirs: |pool| pool.ozfs_receive("full-Lec"),
+        expected: None,
+        goal: Goal::TimesAsFast(4.0),
+        memory_bytes: MEMORY_BYTES,
+    },
+    Row {
         name: "stream verify",
+        before: |_| Ok(()),
         ours: |pool| {
             let mut command = Command::new(&pool.zferry);
             command.args(["stream", "verify"]).arg(pool.stream("full"));

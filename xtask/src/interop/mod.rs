@@ -1,8 +1,9 @@
 //! Holds the streams that zferry makes against OpenZFS's own code: the same bytes as the kernel sent, taken by `zstream
-//! dump`, received by `ozfs` into a fresh pool that `zdb -bcc` then walks.
+//! dump`, received by `ozfs` into a fresh pool that `zdb -bcc` then walks; and the pools that it receives into.
 
 mod plan;
 mod pool;
+mod receive;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -56,12 +57,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             Err(why) => failed.push(format!("{}: {why:#}", source.image.display())),
         }
     }
+    let named = |line: &Line| {
+        let named = |part: &String| line.name.contains(part.as_str());
+        arguments.streams.is_empty() || arguments.streams.iter().any(named)
+    };
+    let received = receive::run(&judges, &zferry, named)?;
+    failed.extend(received.failed);
     for failure in &failed {
         eprintln!("FAILED {failure}");
     }
     println!(
         "interop: {passed} streams passed, {not_judged} that ozfs cannot receive (see pool.rs), {} failures",
         failed.len()
+    );
+    println!(
+        "interop: {} streams received as by OpenZFS, {} received without comparison (see receive.rs)",
+        received.passed, received.not_compared
     );
     ensure!(failed.is_empty(), "OpenZFS disagrees in {} places", failed.len());
     Ok(())

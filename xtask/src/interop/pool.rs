@@ -68,27 +68,38 @@ impl<'a> Pool<'a> {
         bail!("{}: {}", shown(&command), complaint.trim())
     }
 
-    /// Has `zdb` walk the whole pool. It exits with success on leaks and on bad checksums too, so its words count.
-    pub(super) fn examine(&self) -> Result<()> {
-        let mut command = Command::new("zdb");
-        command
-            .args(["-e", "-p"])
-            .arg(&self.folder)
-            .args(["-bcc", POOL])
-            .stdin(Stdio::null());
-        let output = command.output().with_context(|| shown(&command))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        check(&command, output.status).with_context(|| complaint.trim().to_owned())?;
-        if let Some(line) = said.lines().chain(complaint.lines()).find(|line| is_bad(line)) {
-            bail!("zdb: {}", line.trim());
-        }
-        ensure!(
-            said.contains("No leaks (block sum matches space maps exactly)"),
-            "zdb does not say that nothing leaked"
-        );
-        Ok(())
+    /// Where its file lies.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
+
+    /// Has `zdb` walk it.
+    pub(super) fn examine(&self) -> Result<()> {
+        examine(&self.folder)
+    }
+}
+
+/// Has `zdb` walk the pool [`POOL`] that lies in `folder`. It exits with success on leaks and on bad checksums too, so its
+/// words count.
+pub(super) fn examine(folder: &Path) -> Result<()> {
+    let mut command = Command::new("zdb");
+    command
+        .args(["-e", "-p"])
+        .arg(folder)
+        .args(["-bcc", POOL])
+        .stdin(Stdio::null());
+    let output = command.output().with_context(|| shown(&command))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    check(&command, output.status).with_context(|| complaint.trim().to_owned())?;
+    if let Some(line) = said.lines().chain(complaint.lines()).find(|line| is_bad(line)) {
+        bail!("zdb: {}", line.trim());
+    }
+    ensure!(
+        said.contains("No leaks (block sum matches space maps exactly)"),
+        "zdb does not say that nothing leaked"
+    );
+    Ok(())
 }
 
 /// Whether a line of `zdb -bcc` tells of a fault.

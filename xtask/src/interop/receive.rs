@@ -1,0 +1,183 @@
+//! Receives every known full stream into a pool that zferry makes, and has OpenZFS look at it: `zdb -bcc` finds nothing
+//! wrong and nothing leaked, and `ozfs send` says the same of it as of a pool that `ozfs recv` made.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use zferry_fixtures::{Line, corpus, target, workspace};
+use zferry_zstream::reader::StreamReader;
+use zferry_zstream::record::{DedupKey, Record, Write};
+
+use super::pool::{POOL, Pool, Received, examine};
+use crate::tools::{Judges, check, shown, succeed};
+
+/// How large the pools are; their images are sparse.
+const POOL_SIZE: &str = "1G";
+
+/// What came of the streams.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) passed: usize,
+    pub(super) not_compared: usize,
+    pub(super) failed: Vec<String>,
+}
+
+/// A stream and what is known of it.
+struct Stream {
+    line: Line,
+    path: PathBuf,
+}
+
+/// Judges the streams that are `chosen`.
+pub(super) fn run(judges: &Judges, zferry: &Path, chosen: impl Fn(&Line) -> bool) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for stream in streams()?.iter().filter(|stream| chosen(&stream.line)) {
+        match judge(judges, zferry, stream) {
+            Ok(Received::Yes) => tally.passed = tally.passed.saturating_add(1),
+            Ok(Received::NotJudged) => tally.not_compared = tally.not_compared.saturating_add(1),
+            Err(why) => tally
+                .failed
+                .push(format!("receiving {}: {why:#}", stream.line.name)),
+        }
+    }
+    Ok(tally)
+}
+
+/// The full, plain streams of the corpus.
+fn streams() -> Result<Vec<Stream>> {
+    let Some(corpus) = corpus() else {
+        return Ok(Vec::new());
+    };
+    let plain = |line: &Line| {
+        !["-i", "-I", "-R", "-p", "-w", "-b", "-h", "-t"]
+            .iter()
+            .any(|option| line.has(option))
+    };
+    let lines = corpus.manifest()?.into_iter().filter(plain);
+    Ok(lines
+        .map(|line| Stream {
+            path: corpus.stream(&line.name),
+            line,
+        })
+        .collect())
+}
+
+fn judge(judges: &Judges, zferry: &Path, stream: &Stream) -> Result<Received> {
+    let folder = target().join("interop").join("received");
+    if folder.is_dir() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let folder = fs::canonicalize(folder)?;
+    let image = folder.join(format!("{POOL}.img"));
+    let sent = stream.line.arguments.last().context("nothing is sent")?;
+    let (_, snapshot) = sent.split_once('@').context("no snapshot is sent")?;
+    let into = format!("{POOL}/x@{snapshot}");
+    let mut receive = Command::new(zferry);
+    receive
+        .args(["receive", "--no-progress", "--size", POOL_SIZE, "--create"])
+        .arg(&image)
+        .arg(&into)
+        .stdin(File::open(&stream.path)?);
+    succeed(&mut receive)?;
+    examine(&folder)?;
+    accepted_by_fsck(&image)?;
+
+    let theirs = Pool::create(judges, &folder.join("theirs"))?;
+    if theirs.receive(&stream.path, &into, None)? == Received::NotJudged {
+        return Ok(Received::NotJudged);
+    }
+    let options: String = stream
+        .line
+        .arguments
+        .iter()
+        .filter_map(|argument| argument.strip_prefix('-'))
+        .collect();
+    let [ours, theirs] = [(&*folder, "ours.zsend"), (theirs.folder(), "theirs.zsend")]
+        .map(|(pool, name)| send(judges, pool, &into, &options, &folder.join(name)));
+    let (ours, theirs) = (ours?, theirs?);
+    if loses_attributes(&stream.path)? {
+        return Ok(Received::NotJudged);
+    }
+    compare(&ours, &theirs)?;
+    Ok(Received::Yes)
+}
+
+fn send(judges: &Judges, pool: &Path, snapshot: &str, options: &str, stream: &Path) -> Result<PathBuf> {
+    let mut command = Command::new(&judges.ozfs);
+    command.arg("send").arg(pool).arg(snapshot);
+    if !options.is_empty() {
+        command.arg(format!("-{options}"));
+    }
+    let status = command.stdout(File::create(stream)?).status();
+    check(&command, status.with_context(|| shown(&command))?)?;
+    Ok(stream.to_owned())
+}
+
+/// The judge that walks a pool by the letter of the format, where it can be had.
+fn accepted_by_fsck(image: &Path) -> Result<()> {
+    let script = workspace().join("../shared/judges/fsck.py");
+    if !script.is_file() {
+        return Ok(());
+    }
+    let mut command = Command::new("python3");
+    command.arg(script).arg(image).stdin(Stdio::null());
+    let output = command.output().with_context(|| shown(&command))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !said.contains("bad 0") {
+        bail!("fsck.py: {}", said.lines().last().unwrap_or("nothing"));
+    }
+    Ok(())
+}
+
+/// Whether the stream has a spill block as `zfs send -e` sends it: OpenZFS's receiver writes it to the end of the file.
+fn loses_attributes(stream: &Path) -> Result<bool> {
+    let mut reader = StreamReader::new(File::open(stream)?);
+    while let Some(read) = reader.next_passing()? {
+        if matches!(read.record, Record::WriteEmbedded(write) if write.offset > u64::MAX >> 1) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether two streams say the same, but for what the pools decided: the checksums of blocks.
+fn compare(ours: &Path, theirs: &Path) -> Result<()> {
+    let mut ours = StreamReader::new(File::open(ours)?);
+    let mut theirs = StreamReader::new(File::open(theirs)?);
+    loop {
+        let (one, other) = match (ours.next()?, theirs.next()?) {
+            (Some(one), Some(other)) => (one, other),
+            (None, None) => return Ok(()),
+            _ => bail!("one stream ends before the other"),
+        };
+        let (mine, yours) = (undecided(one.record), undecided(other.record));
+        ensure!(
+            mine == yours,
+            "at offset {} `ozfs send` says {mine:?}, of its own pool {yours:?}",
+            one.position
+        );
+        ensure!(
+            one.payload == other.payload,
+            "at offset {} the payload of {mine:?} differs",
+            one.position
+        );
+    }
+}
+
+/// A record without what is up to the pool.
+fn undecided(record: Record) -> Record {
+    match record {
+        Record::Write(write) => Record::Write(Write {
+            key: DedupKey::default(),
+            ..write
+        }),
+        Record::End(end) => Record::End(zferry_zstream::record::End {
+            checksum: zferry_zstream::Checksum::default(),
+            ..end
+        }),
+        other => other,
+    }
+}
