@@ -181,7 +181,11 @@ fn what_is_in_the_way_is_said_in_zfs_words() {
         ),
         (
             &["-o", "atime=maybe", "tank/y"],
-            "cannot receive new filesystem stream: 'atime' must be one of 'on | off'\n",
+            "cannot receive new filesystem stream: property 'atime' does not apply to datasets of this type\n",
+        ),
+        (
+            &["-o", "readonly=maybe", "tank/y"],
+            "cannot receive new filesystem stream: 'readonly' must be one of 'on | off'\n",
         ),
         (&["-F", "tank/y"], "cannot receive: -F is not there yet\n"),
         (&["-s", "tank/y"], "cannot receive: -s is not there yet\n"),

@@ -5,7 +5,7 @@
 //!   BEGIN (package) │ name-value list │ END │ stream │ stream │ … │ END (all zero)
 //! ```
 //!
-//! [`gather`] walks the datasets and makes the list, [`header`] packs it, and [`order`] finds out which streams follow.
+//! `gather` walks the datasets and makes the list, `header` packs it, and `order` finds out which streams follow.
 //! Nothing is sent here: each stream is one that [`crate::send`] makes.
 //!
 //! ```no_run

@@ -24,6 +24,7 @@ fn options(stream: &[u8]) -> SendOptions {
         large_blocks: features.contains(FeatureFlags::LARGE_BLOCKS),
         embedded: features.contains(FeatureFlags::EMBED_DATA),
         compressed: features.contains(FeatureFlags::COMPRESSED),
+        raw: false,
     }
 }
 

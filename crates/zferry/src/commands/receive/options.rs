@@ -80,15 +80,22 @@ impl<'a> PropertyOptions<'a> {
         action: Action,
         dataset: &str,
     ) -> Result<Vec<(String, ZapValue)>, CommandError> {
+        let applies = |name: &str| match PropertyName::parse(name) {
+            Some(PropertyName::Native(property)) => property.description().applies_to(types),
+            _ => true,
+        };
         for name in &self.exclude {
-            if let Some(PropertyName::Native(property)) = PropertyName::parse(name)
-                && !property.description().applies_to(types)
-            {
+            if !applies(name) {
                 eprintln!("Warning: {dataset}: property '{name}' does not apply to datasets of this type");
             }
         }
         let mut values = Vec::new();
         for &(name, value) in &self.set {
+            if !applies(name) {
+                return Err(action.error(format_args!(
+                    "property '{name}' does not apply to datasets of this type"
+                )));
+            }
             // That is what a new dataset is anyway.
             if name == "encryption" && value == "off" {
                 continue;
