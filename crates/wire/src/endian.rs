@@ -16,6 +16,7 @@ impl Endian {
 
     /// The other order.
     #[must_use]
+    #[inline]
     pub const fn swapped(self) -> Self {
         match self {
             Self::Little => Self::Big,
@@ -25,6 +26,7 @@ impl Endian {
 
     /// Decodes two bytes.
     #[must_use]
+    #[inline]
     pub const fn u16(self, bytes: [u8; 2]) -> u16 {
         match self {
             Self::Little => u16::from_le_bytes(bytes),
@@ -34,6 +36,7 @@ impl Endian {
 
     /// Decodes four bytes.
     #[must_use]
+    #[inline]
     pub const fn u32(self, bytes: [u8; 4]) -> u32 {
         match self {
             Self::Little => u32::from_le_bytes(bytes),
@@ -43,6 +46,7 @@ impl Endian {
 
     /// Decodes eight bytes.
     #[must_use]
+    #[inline]
     pub const fn u64(self, bytes: [u8; 8]) -> u64 {
         match self {
             Self::Little => u64::from_le_bytes(bytes),
@@ -52,6 +56,7 @@ impl Endian {
 
     /// Encodes into two bytes.
     #[must_use]
+    #[inline]
     pub const fn bytes_u16(self, value: u16) -> [u8; 2] {
         match self {
             Self::Little => value.to_le_bytes(),
@@ -61,6 +66,7 @@ impl Endian {
 
     /// Encodes into four bytes.
     #[must_use]
+    #[inline]
     pub const fn bytes_u32(self, value: u32) -> [u8; 4] {
         match self {
             Self::Little => value.to_le_bytes(),
@@ -70,6 +76,7 @@ impl Endian {
 
     /// Encodes into eight bytes.
     #[must_use]
+    #[inline]
     pub const fn bytes_u64(self, value: u64) -> [u8; 8] {
         match self {
             Self::Little => value.to_le_bytes(),

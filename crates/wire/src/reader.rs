@@ -25,6 +25,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader over `bytes`, whose numbers are in `endian` order.
     #[must_use]
+    #[inline]
     pub const fn new(bytes: &'a [u8], endian: Endian) -> Self {
         Self {
             bytes,
@@ -35,24 +36,28 @@ impl<'a> Reader<'a> {
 
     /// The byte order that this reader decodes in.
     #[must_use]
+    #[inline]
     pub const fn endian(&self) -> Endian {
         self.endian
     }
 
     /// How many bytes have been read or skipped.
     #[must_use]
+    #[inline]
     pub const fn offset(&self) -> u64 {
         u64_from_usize(self.offset)
     }
 
     /// What has not been read yet.
     #[must_use]
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.offset..).unwrap_or_default()
     }
 
     /// Whether everything has been read.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.rest().is_empty()
     }
@@ -61,6 +66,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer are left.
+    #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], ShortRead> {
         let (head, _) = self
             .rest()
@@ -74,6 +80,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer are left.
+    #[inline]
     pub fn take_u64(&mut self, len: u64) -> Result<&'a [u8], ShortRead> {
         if len > u64_from_usize(self.rest().len()) {
             return Err(self.short(len));
@@ -85,6 +92,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer are left.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], ShortRead> {
         let (head, _) = self
             .rest()
@@ -98,6 +106,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer are left.
+    #[inline]
     pub fn skip(&mut self, len: usize) -> Result<(), ShortRead> {
         self.take(len).map(|_| ())
     }
@@ -106,6 +115,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer are left.
+    #[inline]
     pub fn sub(&mut self, len: usize) -> Result<Self, ShortRead> {
         Ok(Self::new(self.take(len)?, self.endian))
     }
@@ -114,6 +124,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] at the end.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, ShortRead> {
         let [byte] = self.array()?;
         Ok(byte)
@@ -123,6 +134,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer than two bytes are left.
+    #[inline]
     pub fn u16(&mut self) -> Result<u16, ShortRead> {
         Ok(self.endian.u16(self.array()?))
     }
@@ -131,6 +143,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer than four bytes are left.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, ShortRead> {
         Ok(self.endian.u32(self.array()?))
     }
@@ -139,6 +152,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer than eight bytes are left.
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, ShortRead> {
         Ok(self.endian.u64(self.array()?))
     }
@@ -147,6 +161,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ShortRead`] where fewer than `8 * N` bytes are left.
+    #[inline]
     pub fn u64s<const N: usize>(&mut self) -> Result<[u64; N], ShortRead> {
         let mut words = [0; N];
         for word in &mut words {
@@ -155,6 +170,7 @@ impl<'a> Reader<'a> {
         Ok(words)
     }
 
+    #[cold]
     fn short(&self, wanted: u64) -> ShortRead {
         ShortRead {
             offset: self.offset(),

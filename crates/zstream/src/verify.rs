@@ -16,6 +16,7 @@
 //! but a faulty sender does.
 
 mod summary;
+mod unclaimed;
 
 use zferry_nvlist::{DecodeError, Limits, NvList};
 use zferry_wire::{u64_from_usize, usize_from_u64};
@@ -26,7 +27,7 @@ use crate::flags::FeatureFlags;
 use crate::package::{Package, PackageError};
 use crate::raw::LIST_LIMIT;
 use crate::reader::{Place, StreamReader, StreamRecord};
-use crate::record::{Begin, CHECKSUM_OFFSET, Record, RecordType, stored_checksum};
+use crate::record::{Begin, Record, RecordType, stored_checksum};
 use crate::source::Source;
 use crate::validate::{Invalid, Rules};
 
@@ -368,23 +369,20 @@ impl Stream {
     }
 }
 
-/// What no field claims must be zero: the record must be what its fields encode to.
+/// What no field claims must be zero.
 fn unused_bytes(record: &StreamRecord<'_>) -> Result<(), Reason> {
-    let encoded = record.record.encode(record.endian);
-    let claimed = match record.record {
-        Record::Begin(_) => record.header.len(),
-        _ => CHECKSUM_OFFSET,
+    let offset = match record.record {
+        // What lies behind the end of the name counts as part of it.
+        Record::Begin(_) => None,
+        _ => unclaimed::first_set(&record.header, record.record.record_type()),
     };
-    let (found, _) = record.header.split_at(claimed);
-    let (made, _) = encoded.split_at(claimed);
-    if found == made {
-        return Ok(());
+    match offset {
+        None => Ok(()),
+        Some(offset) => Err(Reason::Unused {
+            record_type: record.record.record_type(),
+            offset: u64_from_usize(offset),
+        }),
     }
-    let offset = found.iter().zip(made).position(|(found, made)| found != made);
-    Err(Reason::Unused {
-        record_type: record.record.record_type(),
-        offset: u64_from_usize(offset.unwrap_or(claimed)),
-    })
 }
 
 fn snapshot_name(begin: &Begin) -> Result<(), Reason> {

@@ -22,7 +22,7 @@ const WORD: u64 = 4;
 
 /// Below this many bytes the plain loop is as fast as setting up wide registers.
 #[cfg(target_arch = "x86_64")]
-const WORTH_WIDE: usize = 128;
+const WORTH_WIDE: usize = 512;
 
 /// The state of a fletcher-4 sum, which is also its result.
 ///

@@ -63,7 +63,7 @@ impl Begin {
             flags: BeginFlags::from_bits_retain(reader.u32()?),
             to_guid: reader.u64()?,
             from_guid: reader.u64()?,
-            to_name: StreamName(reader.array()?),
+            to_name: StreamName(Box::new(reader.array()?)),
         })
     }
 
@@ -76,13 +76,15 @@ impl Begin {
             .u32(self.flags.bits())
             .u64(self.to_guid)
             .u64(self.from_guid)
-            .bytes(&self.to_name.0);
+            .bytes(&*self.to_name.0);
     }
 }
 
 /// The name field of BEGIN: `pool/fs@snap`, ended by a zero byte. What stands behind that is kept too.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct StreamName([u8; 256]);
+///
+/// It is kept apart: in place it would make every record as large as BEGIN.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StreamName(Box<[u8; 256]>);
 
 /// A name that the field cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +107,7 @@ impl StreamName {
         if name.contains(&0) {
             return Err(NameError::Nul);
         }
-        let mut field = [0; 256];
+        let mut field = Box::new([0; 256]);
         if name.len() >= field.len() {
             return Err(NameError::TooLong(name.len()));
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 
 use zferry_blocks::MappedFile;
-use zferry_blocks::checksum::fletcher4::Lanes;
+use zferry_blocks::checksum::fletcher4::{Fletcher4 as Words, Lanes};
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
 use crate::fletcher::Fletcher4;
@@ -14,7 +14,7 @@ use crate::fletcher::Fletcher4;
 pub(super) const CHUNK: usize = 1 << 20;
 
 /// How often a sum is noted, in bytes. Divides [`STEP`].
-pub(super) const CELL: usize = 2 << 10;
+pub(super) const CELL: usize = 1 << 10;
 
 /// How much of a chunk is read before it is summed, so that it is still in the cache. Divides [`CHUNK`].
 const STEP: usize = 128 << 10;
@@ -31,7 +31,7 @@ pub(super) struct Input {
 pub(super) struct Chunk {
     pub(super) bytes: Bytes,
     /// The sum of the chunk's first n cells, for each n.
-    sums: Vec<Lanes>,
+    sums: Vec<Words>,
 }
 
 /// Where a piece of the file is.
@@ -68,7 +68,7 @@ impl Chunk {
         }
         let sum = |cells: usize| -> Option<Fletcher4> {
             let length = u64_from_usize(cells).saturating_mul(u64_from_usize(CELL));
-            Some(Fletcher4::known(endian, length, self.sums.get(cells)?.sum()))
+            Some(Fletcher4::known(endian, length, *self.sums.get(cells)?))
         };
         Some(sum(last)?.behind(&sum(first)?))
     }
@@ -76,7 +76,7 @@ impl Chunk {
     /// Makes this the chunk at `offset`, and notes the sums at the ends of its cells.
     pub(super) fn fill(&mut self, input: &Input, offset: u64, endian: Endian) -> io::Result<()> {
         self.sums.clear();
-        self.sums.push(Lanes::default());
+        self.sums.push(Words::default());
         match &input.map {
             Some(map) if self.fill_mapped(map, usize_from_u64(offset), endian) => Ok(()),
             _ => self.fill_read(&input.file, offset, endian),
@@ -90,7 +90,7 @@ impl Chunk {
         if map.fetch(range.clone()).is_err() {
             return false;
         }
-        map.sum_cells(range.clone(), CELL, endian, |sum| self.sums.push(*sum));
+        map.sum_cells(range.clone(), CELL, endian, |sum| self.sums.push(sum.sum()));
         self.bytes = Bytes::Mapped(range);
         true
     }
@@ -109,7 +109,7 @@ impl Chunk {
             let count = read_fully_at(file, step, at)?;
             for cell in step.get(..count).unwrap_or_default().chunks_exact(CELL) {
                 sum.update(cell.as_chunks().0, endian);
-                self.sums.push(sum);
+                self.sums.push(sum.sum());
             }
             length = length.saturating_add(count);
             if count < step.len() {

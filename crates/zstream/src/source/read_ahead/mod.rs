@@ -44,7 +44,7 @@ const AHEAD_READ: u64 = 2;
 const AHEAD_MAPPED: u64 = 8;
 
 /// How much of a mapped file is left behind before it is given back to the system, in bytes.
-const LEFT_BEHIND: usize = 16 << 20;
+const LEFT_BEHIND: usize = 64 << 20;
 
 /// A source over a file that several threads read. One of them is the one that takes the
 /// bytes: it makes chunks itself where it would have to wait. About 3 MiB of memory are taken for each thread.
