@@ -13,6 +13,8 @@ const DNODE_BLOCK_BYTES: usize = 16 << 10;
 const SLOTS: u64 = 32;
 /// The size of an object set's own block, in bytes.
 const SET_BYTES: usize = 4096;
+/// Where in it the head of the intent log is.
+const INTENT_LOG: std::ops::Range<usize> = 512..704;
 /// Where the other dnodes are in it.
 const ACCOUNTING_DNODES: [usize; 3] = [1024, 1536, 2048];
 /// The meta-dnode of a dataset is high enough for every object number from the beginning.
@@ -519,6 +521,21 @@ impl OpenSet {
             Dnode::decode(bytes, Endian::Little).ok()
         });
         dnodes.collect()
+    }
+
+    /// Whether the set that `root` leads to has, or had, an intent log.
+    pub(crate) fn has_intent_log(io: &BlockWriter, root: &BlockPointer) -> Result<bool, Error> {
+        let block = io.reader.read_cached(root)?;
+        let log = block.bytes.get(INTENT_LOG).unwrap_or_default();
+        Ok(log.iter().any(|byte| *byte != 0))
+    }
+
+    /// Forgets the intent log.
+    pub(crate) fn clear_intent_log(&mut self) {
+        if let Some(log) = self.header.get_mut(INTENT_LOG) {
+            log.fill(0);
+            self.is_dirty = true;
+        }
     }
 
     /// Takes every block of the set out, so that nothing of it is left.

@@ -13,6 +13,7 @@ pub(super) enum UsedBy {
     Snapshots,
     Children,
     ChildReservations,
+    RefReservation,
 }
 
 fn add(value: u64, change: i64) -> Result<u64, Error> {
@@ -26,6 +27,7 @@ fn part(phys: &mut DirPhys, kind: UsedBy) -> &mut u64 {
         UsedBy::Snapshots => &mut phys.used_by.snapshots,
         UsedBy::Children => &mut phys.used_by.children,
         UsedBy::ChildReservations => &mut phys.used_by.child_reservations,
+        UsedBy::RefReservation => &mut phys.used_by.ref_reservation,
     }
 }
 
@@ -77,6 +79,37 @@ impl PoolWriter {
         }
     }
 
+    /// What a head is sure to get beside its snapshots counts as used, where it has not been written yet. This is due
+    /// whenever what is unique to the head, or what is reserved for it, has changed.
+    pub(super) fn keep_ref_reservation(&mut self, dir: ObjectNumber) -> Result<(), Error> {
+        let phys = self.dir(dir)?;
+        let (Some(head), Some(table)) = (phys.head, phys.properties) else {
+            return Ok(());
+        };
+        let reserved = self.own_property(table, "refreservation")?.unwrap_or(0);
+        if reserved == 0 && phys.used_by.ref_reservation == 0 {
+            return Ok(());
+        }
+        let due = reserved.saturating_sub(self.dataset(head)?.unique);
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let change = Totals {
+            used: signed(due).saturating_sub(signed(phys.used_by.ref_reservation)),
+            ..Totals::default()
+        };
+        self.use_space(dir, UsedBy::RefReservation, change)
+    }
+
+    /// A number that was set for a directory itself: here, or by a stream that was received.
+    fn own_property(&mut self, table: ObjectNumber, name: &str) -> Result<Option<u64>, Error> {
+        if let Some(value) = self.table_get(table, name)? {
+            return Ok(Some(value));
+        }
+        if self.table_get_value(table, &format!("{name}$inherit"))?.is_some() {
+            return Ok(None);
+        }
+        self.table_get(table, &format!("{name}$recvd"))
+    }
+
     /// Settles what the open group did to a dataset's space.
     pub(super) fn settle(&mut self, id: DatasetId, ledger: &Ledger) -> Result<(), Error> {
         let mut phys = self.dataset(id.0)?;
@@ -101,6 +134,7 @@ impl PoolWriter {
         if !ledger.dead.is_empty() {
             self.leave_to_snapshot(id, ledger)?;
         }
+        self.keep_ref_reservation(phys.dir)?;
         self.use_features(id.0, &ledger.features)
     }
 

@@ -21,6 +21,7 @@ impl PoolWriter {
         self.is_failed = true;
         let txg = self.io.txg;
         self.write_datasets()?;
+        self.free_some()?;
         if self.is_config_dirty {
             self.write_config_object()?;
         }

@@ -1,4 +1,4 @@
-//! Making datasets and snapshots, and taking unfinished ones away.
+//! Making datasets and snapshots.
 
 use super::file_system;
 use super::{DatasetId, PoolWriter};
@@ -18,8 +18,8 @@ const NEXT_CLONES: ObjectType = ObjectType(37);
 const CLONES: ObjectType = ObjectType(52);
 /// A file system's guid in the system has so many bits.
 const FSID_BITS: u32 = 56;
-const COUNT_OF_SNAPSHOTS: &str = "com.joyent:snapshot_count";
-const COUNT_OF_FILE_SYSTEMS: &str = "com.joyent:filesystem_count";
+pub(super) const COUNT_OF_SNAPSHOTS: &str = "com.joyent:snapshot_count";
+pub(super) const COUNT_OF_FILE_SYSTEMS: &str = "com.joyent:filesystem_count";
 
 /// What a dataset begins as.
 #[derive(Clone, Debug)]
@@ -114,12 +114,21 @@ impl PoolWriter {
         dir: ObjectNumber,
         creation_txg: Txg,
     ) -> Result<DatasetId, Error> {
-        let origin = self.known.origin_snapshot;
         let mut phys = self.new_head(dir, creation_txg)?;
+        phys.deadlist = Some(self.new_deadlist(&[Txg(0)])?);
+        self.hang_on(phys, self.known.origin_snapshot)
+    }
+
+    /// Makes a head whose history begins with a snapshot of another directory, with all links between the two.
+    pub(super) fn hang_on(
+        &mut self,
+        mut phys: DatasetPhys,
+        origin: ObjectNumber,
+    ) -> Result<DatasetId, Error> {
         let mut origin_phys = self.dataset(origin)?;
+        let dir = phys.dir;
         phys.prev_snapshot = Some(origin);
         phys.prev_snapshot_txg = origin_phys.creation_txg;
-        phys.deadlist = Some(self.new_deadlist(&[Txg(0)])?);
         let number = self.new_dataset_object(&phys)?;
 
         let next_clones = match origin_phys.next_clones {
@@ -131,22 +140,25 @@ impl PoolWriter {
         self.put_dataset(origin, &origin_phys)?;
         self.set_add(next_clones, number)?;
 
-        let mut origin_dir = self.dir(self.known.origin_dir)?;
-        let clones = match origin_dir.clones {
-            Some(table) => table,
-            None => {
-                let table = self.new_table(CLONES)?;
-                origin_dir.clones = Some(table);
-                self.put_dir(self.known.origin_dir, &origin_dir)?;
-                table
-            }
-        };
+        let clones = self.clones_of_dir(origin_phys.dir)?;
         self.set_add(clones, number)?;
         let mut dir_phys = self.dir(dir)?;
         dir_phys.head = Some(number);
         dir_phys.origin = Some(origin);
         self.put_dir(dir, &dir_phys)?;
         Ok(DatasetId(number))
+    }
+
+    /// The table of the clones of a directory's snapshots, made where it is missing.
+    pub(super) fn clones_of_dir(&mut self, dir: ObjectNumber) -> Result<ObjectNumber, Error> {
+        let mut phys = self.dir(dir)?;
+        if let Some(table) = phys.clones {
+            return Ok(table);
+        }
+        let table = self.new_table(CLONES)?;
+        phys.clones = Some(table);
+        self.put_dir(dir, &phys)?;
+        Ok(table)
     }
 
     /// The directory of this name as the open group has it; `None` where there is none.
@@ -189,6 +201,12 @@ impl PoolWriter {
     /// # Errors
     /// [`Error::Exists`], or [`Error::Missing`] where the parent is not there.
     pub fn begin_dataset(&mut self, name: &str, options: &BeginOptions) -> Result<DatasetId, Error> {
+        let dir = self.new_dir_at(name)?;
+        self.begin_in(dir, options)
+    }
+
+    /// A directory for a new file system or volume.
+    pub(super) fn new_dir_at(&mut self, name: &str) -> Result<ObjectNumber, Error> {
         if let Err(why) = crate::dsl::check_entity_name(name) {
             return Err(Error::Invalid(format!("'{name}': {why}")));
         }
@@ -201,8 +219,13 @@ impl PoolWriter {
         let missing = || Error::Missing(format!("dataset '{parent}'"));
         let parent_dir = self.find_dir(parent)?.ok_or_else(missing)?;
         let dir = self.new_dir(Some((parent_dir, component)))?;
-        let id = self.new_first_head(dir, self.io.txg)?;
         self.count_above(parent_dir, COUNT_OF_FILE_SYSTEMS, 1)?;
+        Ok(dir)
+    }
+
+    /// A first head in a new directory, marked as inconsistent.
+    pub(super) fn begin_in(&mut self, dir: ObjectNumber, options: &BeginOptions) -> Result<DatasetId, Error> {
+        let id = self.new_first_head(dir, self.io.txg)?;
         let mut phys = self.dataset(id.0)?;
         phys.flags |= DatasetFlags::INCONSISTENT;
         phys.flags
@@ -223,7 +246,7 @@ impl PoolWriter {
     }
 
     /// Counts one dataset or snapshot more or less in a directory and all above it, where that is counted.
-    fn count_above(&mut self, dir: ObjectNumber, key: &str, change: i64) -> Result<(), Error> {
+    pub(super) fn count_above(&mut self, dir: ObjectNumber, key: &str, change: i64) -> Result<(), Error> {
         let mut next = Some(dir);
         while let Some(dir) = next {
             if self.is_table(dir)?
@@ -445,8 +468,7 @@ impl PoolWriter {
             ..head.clone()
         };
         let number = self.new_dataset_object(&snapshot)?;
-        let features = self.dataset_features(id.0)?;
-        self.use_features(number, &features)?;
+        self.copy_features(id.0, number)?;
 
         if let Some(prev) = head.prev_snapshot {
             let mut prev_phys = self.dataset(prev)?;
@@ -470,6 +492,7 @@ impl PoolWriter {
         head.flags |= DatasetFlags::UNIQUE_ACCURATE;
         let dir = head.dir;
         self.put_dataset(id.0, &head)?;
+        self.keep_ref_reservation(dir)?;
         self.table_put(snapshots, name, number.0)?;
         self.count_above(dir, COUNT_OF_SNAPSHOTS, 1)?;
         if let Some(set) = self.sets.get_mut(&id.0) {
@@ -511,81 +534,6 @@ impl PoolWriter {
         self.snapshot_head(id, snapshot, guid, creation_time)
     }
 
-    /// Takes a head away that has no snapshots and no children, with all its blocks.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where it has snapshots or children, or is a clone.
-    pub fn destroy_head(&mut self, id: DatasetId) -> Result<(), Error> {
-        self.write_datasets()?;
-        let phys = self.dataset(id.0)?;
-        let mut dir_phys = self.dir(phys.dir)?;
-        if phys.prev_snapshot != Some(self.known.origin_snapshot) {
-            return Err(Error::Invalid(
-                "a head with snapshots, or a clone, is not destroyed this way".to_owned(),
-            ));
-        }
-        let children = dir_phys.children;
-        if let Some(children) = children
-            && !self.table_all(children)?.is_empty()
-        {
-            return Err(Error::Invalid(
-                "a dataset with children is not destroyed".to_owned(),
-            ));
-        }
-        if !phys.root.is_hole() || self.sets.contains_key(&id.0) {
-            self.open_set(id)?;
-            if let Some(mut set) = self.sets.remove(&id.0) {
-                set.free_everything(&mut self.io)?;
-                let mut phys = self.dataset(id.0)?;
-                phys.root = BlockPointer::default();
-                self.put_dataset(id.0, &phys)?;
-                set.ledger.features.clear();
-                self.settle(id, &set.ledger)?;
-            }
-        }
-        let origin = self.known.origin_snapshot;
-        let mut origin_phys = self.dataset(origin)?;
-        origin_phys.num_children = origin_phys.num_children.saturating_sub(1);
-        self.put_dataset(origin, &origin_phys)?;
-        if let Some(clones) = origin_phys.next_clones {
-            self.set_remove(clones, id.0)?;
-        }
-        if let Some(clones) = self.dir(self.known.origin_dir)?.clones {
-            self.set_remove(clones, id.0)?;
-        }
-        if let Some(deadlist) = phys.deadlist {
-            self.free_deadlist(deadlist)?;
-        }
-        for table in [phys.snapshots, phys.properties].into_iter().flatten() {
-            self.free_meta_object(table)?;
-        }
-        self.free_dataset_object(id.0)?;
-        dir_phys = self.dir(phys.dir)?;
-        if dir_phys.used != 0 {
-            let used = dir_phys.used;
-            return Err(Corrupt::new(format!("an empty directory uses {used} bytes")).into());
-        }
-        self.remove_dir(phys.dir, &dir_phys)
-    }
-
-    fn remove_dir(&mut self, dir: ObjectNumber, phys: &DirPhys) -> Result<(), Error> {
-        if let Some(parent) = phys.parent {
-            if let Some(children) = self.dir(parent)?.children {
-                let entries = self.table_all(children)?;
-                let entry = entries.iter().find(|entry| entry.value.as_u64() == Some(dir.0));
-                if let Some(entry) = entry {
-                    self.table_remove(children, &entry.name_lossy())?;
-                }
-            }
-            self.count_above(parent, COUNT_OF_FILE_SYSTEMS, -1)?;
-        }
-        let tables = [phys.properties, phys.children, phys.clones, phys.delegations];
-        for table in tables.into_iter().flatten() {
-            self.free_meta_object(table)?;
-        }
-        self.free_extensible(dir)
-    }
-
     /// Opens the object set of a dataset for change.
     pub(super) fn open_set(&mut self, id: DatasetId) -> Result<(), Error> {
         if self.sets.contains_key(&id.0) {
@@ -603,48 +551,6 @@ impl PoolWriter {
         let policies = self.policies(id)?;
         let set = OpenSet::open(&self.io, phys.root, policies, phys.prev_snapshot_txg)?;
         self.sets.insert(id.0, set);
-        Ok(())
-    }
-
-    /// What is in the lists of blocks that the last group of OpenZFS did not get to free.
-    pub(super) fn free_what_was_deferred(&mut self) -> Result<(), Error> {
-        let Some(list) = self.table_get(ObjectNumber(1), "sync_bplist")?.map(ObjectNumber) else {
-            return Ok(());
-        };
-        for pointer in self.pointers_of(list)? {
-            self.io.free(&pointer)?;
-        }
-        self.clear_list(list)
-    }
-
-    /// Removes what an interrupted receive left: heads that are marked as inconsistent and cannot be resumed.
-    pub(super) fn remove_leftovers(&mut self) -> Result<(), Error> {
-        let mut found = Vec::new();
-        let mut dirs = vec![self.known.root_dir];
-        while let Some(dir) = dirs.pop() {
-            let phys = self.dir(dir)?;
-            if let Some(children) = phys.children {
-                for entry in self.table_all(children)? {
-                    dirs.extend(entry.value.as_u64().map(ObjectNumber));
-                }
-            }
-            let Some(head) = phys.head else { continue };
-            let dataset = self.dataset(head)?;
-            let is_resumable =
-                self.is_table(head)? && self.table_get_value(head, "com.delphix:resume_toguid")?.is_some();
-            if dataset.flags.contains(DatasetFlags::INCONSISTENT)
-                && !is_resumable
-                && dataset.prev_snapshot == Some(self.known.origin_snapshot)
-            {
-                found.push(DatasetId(head));
-            }
-        }
-        for id in &found {
-            self.destroy_head(*id)?;
-        }
-        if !found.is_empty() {
-            self.commit()?;
-        }
         Ok(())
     }
 }

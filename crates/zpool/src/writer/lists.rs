@@ -1,9 +1,9 @@
-//! Lists of block pointers, and deadlists, which are made of them.
+//! Lists of block pointers, which can contain other such lists.
 //!
 //! ```text
 //! bpobj     bonus: num_blkptrs, bytes, comp, uncomp, subobjs, num_subobjs [, num_freed]; content: block pointers, in
 //!           which checksums are zeros
-//! deadlist  a ZAP: transaction group (hexadecimal) → bpobj of what was born after it; bonus: used, comp, uncomp
+//! subobjs   an object with the numbers of the lists within, 8 bytes each
 //! ```
 //!
 //! A list that is empty is not made: one shared list stands for all of them, where the pool's feature `empty_bpobj`
@@ -12,17 +12,18 @@
 use super::PoolWriter;
 use crate::dmu::{ObjectSpec, ObjectType, sizes};
 use crate::spa::{BlockPointer, Feature};
-use crate::{Corrupt, Error, ObjectNumber, Txg};
-use std::collections::BTreeMap;
-use zferry_wire::{Endian, Reader, usize_from_u64};
+use crate::{Corrupt, Error, ObjectNumber};
+use std::collections::BTreeSet;
+use zferry_wire::{Endian, Reader, u64_from_usize, usize_from_u64};
 
 const BPOBJ_HEADER: ObjectType = ObjectType(6);
-const DEADLIST: ObjectType = ObjectType(50);
-const DEADLIST_HEADER: ObjectType = ObjectType(51);
+/// What holds the numbers of the lists within a list.
+const SUBOBJECTS: ObjectType = ObjectType(53);
 const BPOBJ_HEADER_BYTES: usize = 48;
-const DEADLIST_HEADER_BYTES: usize = 320;
 /// The size of a block of a list, in bytes.
 const LIST_BLOCK: u32 = 128 << 10;
+/// The size of a pointer, in bytes.
+const POINTER: u64 = 128;
 /// The entry of the object directory that leads to the list that stands for all empty ones.
 const EMPTY: &str = "empty_bpobj";
 
@@ -42,6 +43,18 @@ impl Totals {
             compressed,
             uncompressed,
         }
+    }
+
+    pub(super) fn negated(self) -> Self {
+        Self {
+            used: self.used.saturating_neg(),
+            compressed: self.compressed.saturating_neg(),
+            uncompressed: self.uncompressed.saturating_neg(),
+        }
+    }
+
+    pub(super) fn minus(self, other: Self) -> Self {
+        self.plus(other.negated())
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
@@ -112,68 +125,80 @@ impl PoolWriter {
     /// Adds block pointers to the end of a list.
     pub(super) fn append(&mut self, list: ObjectNumber, pointers: &[BlockPointer]) -> Result<(), Error> {
         let mut header = self.list_header(list)?;
-        let block_bytes = self.mos.dnode(&mut self.io, list)?.data_bytes();
-        let per_block = block_bytes.checked_div(128).unwrap_or(0).max(1);
-        for pointer in pointers {
-            let id = header.count.checked_div(per_block).unwrap_or(0);
-            let at = usize_from_u64(header.count.checked_rem(per_block).unwrap_or(0))
-                .saturating_mul(BlockPointer::BYTES);
-            let bytes = stored(pointer).to_bytes();
-            self.mos.with_object(&mut self.io, list, |object, context| {
+        let bytes: Vec<u8> = pointers
+            .iter()
+            .flat_map(|pointer| stored(pointer).to_bytes())
+            .collect();
+        self.put_list_content(list, header.count.saturating_mul(POINTER), &bytes)?;
+        header.count = header.count.saturating_add(u64_from_usize(pointers.len()));
+        header.totals = pointers.iter().map(Totals::of).fold(header.totals, Totals::plus);
+        self.put_bonus(list, &header.encode())
+    }
+
+    /// Writes bytes into the content of a list, which grows as needed.
+    fn put_list_content(&mut self, number: ObjectNumber, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let block_bytes = self.mos.dnode(&mut self.io, number)?.data_bytes().max(1);
+        let (mut at, mut rest) = (at, bytes);
+        while !rest.is_empty() {
+            let id = at.checked_div(block_bytes).unwrap_or(0);
+            let within = at.checked_rem(block_bytes).unwrap_or(0);
+            let room = usize_from_u64(block_bytes.saturating_sub(within)).min(rest.len());
+            let (now, later) = rest.split_at(room);
+            self.mos.with_object(&mut self.io, number, |object, context| {
                 object.grow(id)?;
                 let block = object.content_mut(context.io, id)?;
-                if let Some(target) = block.get_mut(at..at.saturating_add(bytes.len())) {
-                    target.copy_from_slice(&bytes);
+                let start = usize_from_u64(within);
+                if let Some(target) = block.get_mut(start..start.saturating_add(room)) {
+                    target.copy_from_slice(now);
                 }
                 Ok(())
             })?;
-            header.count = header.count.saturating_add(1);
-            header.totals = header.totals.plus(Totals::of(pointer));
+            at = at.saturating_add(u64_from_usize(room));
+            rest = later;
         }
-        self.put_bonus(list, &header.encode())
+        Ok(())
     }
 
     /// Every block pointer of a list, those of the lists within last.
     pub(super) fn pointers_of(&mut self, list: ObjectNumber) -> Result<Vec<BlockPointer>, Error> {
         let mut pointers = Vec::new();
         let mut lists = vec![list];
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         while let Some(list) = lists.pop() {
             if !seen.insert(list) {
                 return Err(Corrupt::new(format!("list {list} of block pointers is in itself")).into());
             }
             let header = self.list_header(list)?;
-            let bytes = self.content(list, header.count.saturating_mul(128))?;
+            let bytes = self.list_content(list, header.count.saturating_mul(POINTER))?;
             pointers.extend(BlockPointer::iter_block(&bytes, Endian::Little));
-            if header.subobjects != 0 {
-                let bytes = self.content(
-                    ObjectNumber(header.subobjects),
-                    header.subobject_count.saturating_mul(8),
-                )?;
-                let mut reader = Reader::new(&bytes, Endian::Little);
-                while !reader.is_empty() {
-                    lists.push(ObjectNumber(reader.u64()?));
-                }
-            }
+            lists.extend(self.sublists(&header)?);
         }
         Ok(pointers)
     }
 
-    fn content(&mut self, number: ObjectNumber, len: u64) -> Result<Vec<u8>, Error> {
+    /// The first `len` bytes of what a list holds.
+    fn list_content(&mut self, number: ObjectNumber, len: u64) -> Result<Vec<u8>, Error> {
+        self.list_part(number, 0, len)
+    }
+
+    /// The bytes of a list from `from` to `to`.
+    fn list_part(&mut self, number: ObjectNumber, from: u64, to: u64) -> Result<Vec<u8>, Error> {
         let dnode = self.mos.dnode(&mut self.io, number)?;
-        let (block_bytes, has) = (dnode.data_bytes(), dnode.content_bytes());
-        if len > has {
-            return Err(Corrupt::new(format!("object {number}: {len} bytes wanted of {has}")).into());
+        let (block_bytes, has) = (dnode.data_bytes().max(1), dnode.content_bytes());
+        if to > has {
+            return Err(Corrupt::new(format!("object {number}: {to} bytes wanted of {has}")).into());
         }
         let mut bytes = Vec::new();
-        for id in 0..len.div_ceil(block_bytes) {
+        let first = from.checked_div(block_bytes).unwrap_or(0);
+        for id in first..to.div_ceil(block_bytes) {
             let block = self
                 .mos
                 .with_reading(&mut self.io, number, |object, io| object.block_or_zeros(io, id))?;
             bytes.extend_from_slice(&block);
         }
-        bytes.truncate(usize_from_u64(len));
-        Ok(bytes)
+        let start = first.saturating_mul(block_bytes);
+        bytes.truncate(usize_from_u64(to.saturating_sub(start)));
+        Ok(bytes.split_off(usize_from_u64(from.saturating_sub(start)).min(bytes.len())))
     }
 
     /// Empties a list, whose blocks have been dealt with. Lists within it are freed.
@@ -192,39 +217,187 @@ impl PoolWriter {
     }
 
     fn free_sublists(&mut self, header: &ListHeader) -> Result<(), Error> {
+        let mut seen = BTreeSet::new();
+        let mut waiting = self.sublists(header)?;
+        while let Some(list) = waiting.pop() {
+            if !seen.insert(list) {
+                return Err(Corrupt::new(format!("list {list} of block pointers is in itself")).into());
+            }
+            let inner = self.list_header(list)?;
+            waiting.extend(self.sublists(&inner)?);
+            self.free_subobjects(&inner)?;
+            self.free_meta_object(list)?;
+        }
+        self.free_subobjects(header)
+    }
+
+    /// The lists directly within a list.
+    fn sublists(&mut self, header: &ListHeader) -> Result<Vec<ObjectNumber>, Error> {
+        if header.subobjects == 0 {
+            return Ok(Vec::new());
+        }
+        let array = ObjectNumber(header.subobjects);
+        let bytes = self.list_content(array, header.subobject_count.saturating_mul(8))?;
+        let mut reader = Reader::new(&bytes, Endian::Little);
+        let mut lists = Vec::new();
+        while !reader.is_empty() {
+            lists.push(ObjectNumber(reader.u64()?));
+        }
+        Ok(lists)
+    }
+
+    fn free_subobjects(&mut self, header: &ListHeader) -> Result<(), Error> {
         if header.subobjects == 0 {
             return Ok(());
         }
-        let array = ObjectNumber(header.subobjects);
-        let bytes = self.content(array, header.subobject_count.saturating_mul(8))?;
-        let mut reader = Reader::new(&bytes, Endian::Little);
-        while !reader.is_empty() {
-            let list = ObjectNumber(reader.u64()?);
-            self.free_list(list)?;
-        }
-        self.free_meta_object(array)
+        self.free_meta_object(ObjectNumber(header.subobjects))
     }
 
     /// Frees a list with the lists within it; what it leads to stays.
     pub(super) fn free_list(&mut self, list: ObjectNumber) -> Result<(), Error> {
-        // Lists in lists go one level deep: what is taken over is taken apart.
         let header = self.list_header(list)?;
-        if header.subobjects != 0 {
-            let array = ObjectNumber(header.subobjects);
-            let bytes = self.content(array, header.subobject_count.saturating_mul(8))?;
-            let mut reader = Reader::new(&bytes, Endian::Little);
-            while !reader.is_empty() {
-                let inner = ObjectNumber(reader.u64()?);
-                if self.list_header(inner)?.subobjects != 0 {
-                    return Err(Error::ReadOnly(
-                        "it has lists of blocks that are nested deeply".to_owned(),
-                    ));
-                }
-                self.free_meta_object(inner)?;
-            }
-            self.free_meta_object(array)?;
-        }
+        self.free_sublists(&header)?;
         self.free_meta_object(list)
+    }
+
+    /// Moves everything that `inner` holds into `list`, and gives up `inner`.
+    ///
+    /// What fits into a block is copied, as OpenZFS does, so that lists do not nest deeply; the rest becomes a list
+    /// within the list.
+    pub(super) fn enqueue_list(&mut self, list: ObjectNumber, inner: ObjectNumber) -> Result<(), Error> {
+        let moved = self.list_header(inner)?;
+        if self.shared_empty_list()? == Some(inner) || moved.is_empty() {
+            return self.drop_list(inner);
+        }
+        let mut header = self.list_header(list)?;
+        let is_flat = moved.subobjects == 0 || self.is_one_block(ObjectNumber(moved.subobjects))?;
+        if is_flat {
+            let within = self.sublists(&moved)?;
+            self.add_sublists(&mut header, &within)?;
+            self.free_subobjects(&moved)?;
+        }
+        if is_flat && self.is_one_block(inner)? {
+            let bytes = self.list_content(inner, moved.count.saturating_mul(POINTER))?;
+            self.put_list_content(list, header.count.saturating_mul(POINTER), &bytes)?;
+            header.count = header.count.saturating_add(moved.count);
+            self.free_meta_object(inner)?;
+        } else {
+            if is_flat {
+                let rest = ListHeader {
+                    subobjects: 0,
+                    subobject_count: 0,
+                    totals: self.own_totals(inner, moved.count)?,
+                    ..moved
+                };
+                self.put_bonus(inner, &rest.encode())?;
+            }
+            self.add_sublists(&mut header, &[inner])?;
+        }
+        header.totals = header.totals.plus(moved.totals);
+        self.put_bonus(list, &header.encode())
+    }
+
+    /// What the pointers of a list itself lead to, the lists within it left out.
+    fn own_totals(&mut self, list: ObjectNumber, count: u64) -> Result<Totals, Error> {
+        let bytes = self.list_content(list, count.saturating_mul(POINTER))?;
+        let pointers = BlockPointer::iter_block(&bytes, Endian::Little);
+        Ok(pointers
+            .map(|pointer| Totals::of(&pointer))
+            .fold(Totals::default(), Totals::plus))
+    }
+
+    fn is_one_block(&mut self, number: ObjectNumber) -> Result<bool, Error> {
+        let dnode = self.mos.dnode(&mut self.io, number)?;
+        Ok(dnode.max_block.0 == 0)
+    }
+
+    /// Adds lists to those within a list.
+    fn add_sublists(&mut self, header: &mut ListHeader, lists: &[ObjectNumber]) -> Result<(), Error> {
+        if lists.is_empty() {
+            return Ok(());
+        }
+        if header.subobjects == 0 {
+            header.subobjects = self.new_object(&ObjectSpec::new(SUBOBJECTS, LIST_BLOCK))?.0;
+        }
+        let bytes: Vec<u8> = lists.iter().flat_map(|list| list.0.to_le_bytes()).collect();
+        let at = header.subobject_count.saturating_mul(8);
+        self.put_list_content(ObjectNumber(header.subobjects), at, &bytes)?;
+        header.subobject_count = header.subobject_count.saturating_add(u64_from_usize(lists.len()));
+        Ok(())
+    }
+
+    /// Takes up to about `most` pointers out of a list, its last ones, those of the lists within it first.
+    pub(super) fn take_pointers(
+        &mut self,
+        list: ObjectNumber,
+        most: usize,
+    ) -> Result<Vec<BlockPointer>, Error> {
+        let mut taken = Vec::new();
+        let mut path = vec![list];
+        while taken.len() < most {
+            let Some(last) = path.last().copied() else { break };
+            let mut header = self.list_header(last)?;
+            if let Some(inner) = self.sublists(&header)?.pop() {
+                if path.contains(&inner) {
+                    return Err(Corrupt::new(format!("list {inner} of block pointers is in itself")).into());
+                }
+                path.push(inner);
+                continue;
+            }
+            if header.count == 0 {
+                path.pop();
+                if let Some(outer) = path.last().copied() {
+                    self.free_list(last)?;
+                    self.forget_last_sublist(outer)?;
+                }
+                continue;
+            }
+            let room = u64_from_usize(most.saturating_sub(taken.len()));
+            let kept = header.count.saturating_sub(room);
+            let end = header.count.saturating_mul(POINTER);
+            let bytes = self.list_part(last, kept.saturating_mul(POINTER), end)?;
+            let pointers: Vec<_> = BlockPointer::iter_block(&bytes, Endian::Little).collect();
+            let totals = pointers
+                .iter()
+                .map(Totals::of)
+                .fold(Totals::default(), Totals::plus);
+            header.count = kept;
+            self.put_bonus(last, &header.encode())?;
+            for list in &path {
+                let mut header = self.list_header(*list)?;
+                header.totals = header.totals.minus(totals);
+                self.put_bonus(*list, &header.encode())?;
+            }
+            self.cut_list(last, kept)?;
+            taken.extend(pointers);
+        }
+        Ok(taken)
+    }
+
+    /// Frees the blocks of a list behind its last pointer.
+    fn cut_list(&mut self, list: ObjectNumber, count: u64) -> Result<(), Error> {
+        let block_bytes = self.mos.dnode(&mut self.io, list)?.data_bytes();
+        let blocks = count.saturating_mul(POINTER).div_ceil(block_bytes.max(1));
+        self.mos.with_object(&mut self.io, list, |object, context| {
+            object.free_blocks(context, blocks, u64::MAX)?;
+            object.dnode.max_block = crate::BlockId(blocks.saturating_sub(1));
+            object.is_dirty = true;
+            Ok(())
+        })
+    }
+
+    fn forget_last_sublist(&mut self, list: ObjectNumber) -> Result<(), Error> {
+        let mut header = self.list_header(list)?;
+        header.subobject_count = header.subobject_count.saturating_sub(1);
+        if header.subobject_count == 0 {
+            self.free_subobjects(&header)?;
+            header.subobjects = 0;
+        }
+        self.put_bonus(list, &header.encode())
+    }
+
+    pub(super) fn list_totals(&mut self, list: ObjectNumber) -> Result<Totals, Error> {
+        Ok(self.list_header(list)?.totals)
     }
 
     /// A reference to an empty list: the shared one, or one of its own.
@@ -244,7 +417,7 @@ impl PoolWriter {
         Ok(shared)
     }
 
-    fn shared_empty_list(&mut self) -> Result<Option<ObjectNumber>, Error> {
+    pub(super) fn shared_empty_list(&mut self) -> Result<Option<ObjectNumber>, Error> {
         Ok(self.table_get(ObjectNumber(1), EMPTY)?.map(ObjectNumber))
     }
 
@@ -259,96 +432,6 @@ impl PoolWriter {
             self.free_meta_object(list)?;
         }
         Ok(())
-    }
-
-    /// A deadlist with an empty list for each of these groups.
-    pub(super) fn new_deadlist(&mut self, keys: &[Txg]) -> Result<ObjectNumber, Error> {
-        let spec = ObjectSpec::new(DEADLIST, 512).with_bonus(DEADLIST_HEADER, vec![0; DEADLIST_HEADER_BYTES]);
-        let deadlist = self.new_table_of(&spec)?;
-        for key in keys {
-            let list = self.empty_list()?;
-            self.table_put(deadlist, &format!("{:x}", key.0), list.0)?;
-        }
-        Ok(deadlist)
-    }
-
-    /// The lists of a deadlist, by the group after which what they hold was born.
-    pub(super) fn deadlist_lists(
-        &mut self,
-        deadlist: ObjectNumber,
-    ) -> Result<BTreeMap<Txg, ObjectNumber>, Error> {
-        let mut lists = BTreeMap::new();
-        for entry in self.table_all(deadlist)? {
-            let txg = u64::from_str_radix(&entry.name_lossy(), 16).ok();
-            let (Some(txg), Some(list)) = (txg, entry.value.as_u64()) else {
-                let name = entry.name_lossy();
-                return Err(Corrupt::new(format!("deadlist {deadlist} has an entry '{name}'")).into());
-            };
-            lists.insert(Txg(txg), ObjectNumber(list));
-        }
-        Ok(lists)
-    }
-
-    pub(super) fn deadlist_totals(&mut self, deadlist: ObjectNumber) -> Result<Totals, Error> {
-        let bonus = self.bonus(deadlist)?;
-        let [used, compressed, uncompressed] = Reader::new(&bonus, Endian::Little).u64s()?;
-        Ok(Totals {
-            used: used.cast_signed(),
-            compressed: compressed.cast_signed(),
-            uncompressed: uncompressed.cast_signed(),
-        })
-    }
-
-    pub(super) fn add_to_deadlist_totals(
-        &mut self,
-        deadlist: ObjectNumber,
-        add: Totals,
-    ) -> Result<(), Error> {
-        let Totals {
-            used,
-            compressed,
-            uncompressed,
-        } = self.deadlist_totals(deadlist)?.plus(add);
-        let fields = [used, compressed, uncompressed];
-        let bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
-        self.put_bonus(deadlist, &bytes)
-    }
-
-    /// Adds dead blocks to a deadlist, each to the list of its age.
-    pub(super) fn insert_dead(&mut self, deadlist: ObjectNumber, dead: &[BlockPointer]) -> Result<(), Error> {
-        let lists = self.deadlist_lists(deadlist)?;
-        let mut by_key: BTreeMap<Txg, Vec<BlockPointer>> = BTreeMap::new();
-        let mut totals = Totals::default();
-        for pointer in dead {
-            let birth = pointer.physical_birth();
-            let key = lists.range(..birth).next_back().map(|(key, _)| *key);
-            let key =
-                key.ok_or_else(|| Corrupt::new(format!("deadlist {deadlist} has no list for {pointer}")))?;
-            by_key.entry(key).or_default().push(*pointer);
-            totals = totals.plus(Totals::of(pointer));
-        }
-        let shared = self.shared_empty_list()?;
-        for (key, pointers) in by_key {
-            let Some(mut list) = lists.get(&key).copied() else {
-                continue;
-            };
-            if Some(list) == shared {
-                let own = self.new_list()?;
-                self.table_put(deadlist, &format!("{:x}", key.0), own.0)?;
-                self.drop_list(list)?;
-                list = own;
-            }
-            self.append(list, &pointers)?;
-        }
-        self.add_to_deadlist_totals(deadlist, totals)
-    }
-
-    /// Frees a deadlist; what its lists lead to stays.
-    pub(super) fn free_deadlist(&mut self, deadlist: ObjectNumber) -> Result<(), Error> {
-        for (_, list) in self.deadlist_lists(deadlist)? {
-            self.drop_list(list)?;
-        }
-        self.free_meta_object(deadlist)
     }
 }
 

@@ -161,18 +161,46 @@ impl PoolWriter {
         Ok(self.mos.dnode(&mut self.io, number)?.object_type == OTN_ZAP_METADATA)
     }
 
-    /// The features that a dataset is known to use.
-    pub(super) fn dataset_features(&mut self, number: ObjectNumber) -> Result<BTreeSet<Feature>, Error> {
+    /// What a dataset's own table says of the features that it uses.
+    fn feature_entries(&mut self, number: ObjectNumber) -> Result<Vec<(Feature, ZapValue)>, Error> {
         if !self.is_table(number)? {
-            return Ok(BTreeSet::new());
+            return Ok(Vec::new());
         }
-        let entries = self.table_all(number)?;
-        let features = entries
-            .iter()
-            .filter_map(|entry| Feature::by_guid(&entry.name_lossy()));
-        Ok(features
-            .filter(|feature| feature.description().per_dataset)
-            .collect())
+        let entries = self.table_all(number)?.into_iter();
+        let features = entries.filter_map(|entry| {
+            let feature = Feature::by_guid(&entry.name_lossy())?;
+            feature
+                .description()
+                .per_dataset
+                .then_some((feature, entry.value))
+        });
+        Ok(features.collect())
+    }
+
+    /// Notes for a dataset all features that another one uses, as its blocks are the same.
+    pub(super) fn copy_features(&mut self, from: ObjectNumber, to: ObjectNumber) -> Result<(), Error> {
+        for (feature, value) in self.feature_entries(from)? {
+            self.make_table(to)?;
+            self.table_put_value(to, feature.guid(), &value)?;
+            self.count_feature(feature, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Exchanges the features of two datasets, whose blocks are exchanged.
+    pub(super) fn swap_features(&mut self, one: ObjectNumber, other: ObjectNumber) -> Result<(), Error> {
+        let of_one = self.feature_entries(one)?;
+        let of_other = self.feature_entries(other)?;
+        for (number, old, new) in [(one, &of_one, &of_other), (other, &of_other, &of_one)] {
+            for (feature, _) in old {
+                self.table_remove(number, feature.guid())?;
+            }
+            for (feature, value) in new {
+                self.make_table(number)?;
+                self.table_put_value(number, feature.guid(), value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a dataset uses features.
@@ -197,7 +225,7 @@ impl PoolWriter {
 
     /// Frees the object of a dataset, and counts its features out.
     pub(super) fn free_dataset_object(&mut self, number: ObjectNumber) -> Result<(), Error> {
-        for feature in self.dataset_features(number)? {
+        for (feature, _) in self.feature_entries(number)? {
             self.count_feature(feature, -1)?;
         }
         self.free_extensible(number)

@@ -11,10 +11,13 @@
 //! 5. a flush, the uberblock, and another flush.
 
 mod accounts;
+mod clones;
 mod commit;
 mod config;
 mod create;
 mod datasets;
+mod deadlists;
+mod destroy;
 mod file_system;
 mod history;
 mod lists;

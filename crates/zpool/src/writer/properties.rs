@@ -26,8 +26,7 @@ impl PoolWriter {
     /// Sets a property of a file system or volume. The value is as it is stored: a number, or a text.
     ///
     /// # Errors
-    /// [`Error::Missing`] where the dataset is not there; [`Error::Invalid`] for a reservation of a head, which is not
-    /// kept yet.
+    /// [`Error::Missing`] where the dataset is not there.
     pub fn set_property(
         &mut self,
         dataset: &str,
@@ -46,6 +45,7 @@ impl PoolWriter {
                 if property == "quota" || property == "reservation" {
                     self.put_property(dir, table, property, value)?;
                 }
+                self.keep_ref_reservation(dir)?;
             }
         }
         self.refresh_policies()
@@ -65,16 +65,17 @@ impl PoolWriter {
                 self.put_dir(dir, &phys)?;
             }
             ("reservation", Some(reserved)) => self.reserve_for(dir, reserved)?,
-            ("refreservation", Some(1..)) => {
-                return Err(Error::Invalid("refreservation is not kept yet".to_owned()));
-            }
             _ => {}
         }
-        self.table_put_value(table, property, value)
+        self.table_put_value(table, property, value)?;
+        if property.starts_with("refreservation") {
+            self.keep_ref_reservation(dir)?;
+        }
+        Ok(())
     }
 
     /// Makes a directory sure to get so many bytes: the one above counts them as used.
-    fn reserve_for(&mut self, dir: ObjectNumber, reserved: u64) -> Result<(), Error> {
+    pub(super) fn reserve_for(&mut self, dir: ObjectNumber, reserved: u64) -> Result<(), Error> {
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let mut phys = self.dir(dir)?;
         let before = phys.used.max(phys.reserved);
@@ -106,6 +107,7 @@ impl PoolWriter {
             self.put_property(dir, table, property, &ZapValue::number(0))?;
         }
         self.table_remove(table, property)?;
+        self.keep_ref_reservation(dir)?;
         let received = format!("{property}$recvd");
         let inherit = format!("{property}$inherit");
         let was_received = self.table_get_value(table, &received)?.is_some();

@@ -1,12 +1,4 @@
-//! Random changes of a dataset, and what the pool says of it afterwards; and what a loss of power leaves.
-
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::as_conversions
-)]
+//! What datasets should hold, and random changes of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,32 +11,32 @@ use zferry_zpool::{
 };
 
 /// A sequence of numbers that is always the same.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }
 
 /// What an object should hold: its blocks, those of zeros left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Content {
-    block_bytes: u64,
-    blocks: BTreeMap<u64, Vec<u8>>,
-    spill: Option<Vec<u8>>,
+pub(crate) struct Content {
+    pub(crate) block_bytes: u64,
+    pub(crate) blocks: BTreeMap<u64, Vec<u8>>,
+    pub(crate) spill: Option<Vec<u8>>,
 }
 
-type Model = BTreeMap<u64, Content>;
+pub(crate) type Model = BTreeMap<u64, Content>;
 
-fn content(numbers: &mut Numbers, size: u64) -> Vec<u8> {
+pub(crate) fn content(numbers: &mut Numbers, size: u64) -> Vec<u8> {
     let kind = numbers.below(6);
     let seed = numbers.next();
     (0..size)
@@ -57,7 +49,7 @@ fn content(numbers: &mut Numbers, size: u64) -> Vec<u8> {
         .collect()
 }
 
-fn put(content: &mut Content, id: u64, bytes: Vec<u8>) {
+pub(crate) fn put(content: &mut Content, id: u64, bytes: Vec<u8>) {
     if bytes.iter().all(|byte| *byte == 0) {
         content.blocks.remove(&id);
     } else {
@@ -66,7 +58,7 @@ fn put(content: &mut Content, id: u64, bytes: Vec<u8>) {
 }
 
 /// Changes one thing of a dataset, and the model of it.
-fn change(writer: &mut PoolWriter, id: DatasetId, model: &mut Model, numbers: &mut Numbers) {
+pub(crate) fn change(writer: &mut PoolWriter, id: DatasetId, model: &mut Model, numbers: &mut Numbers) {
     let object = 1 + numbers.below(200);
     let number = ObjectNumber(object);
     let free = matches!(writer.objects(id).unwrap().slot(number).unwrap(), Slot::Free);
@@ -180,7 +172,7 @@ fn change(writer: &mut PoolWriter, id: DatasetId, model: &mut Model, numbers: &m
 }
 
 /// Where two states differ first.
-fn difference(found: &Model, wanted: &Model) -> Option<String> {
+pub(crate) fn difference(found: &Model, wanted: &Model) -> Option<String> {
     for object in found.keys().chain(wanted.keys()) {
         let (Some(found), Some(wanted)) = (found.get(object), wanted.get(object)) else {
             return Some(format!(
@@ -209,7 +201,7 @@ fn difference(found: &Model, wanted: &Model) -> Option<String> {
 }
 
 /// What a committed pool holds, read by the reading half.
-fn read_back(pool: &Pool, name: &str, due: &Model) -> Model {
+pub(crate) fn read_back(pool: &Pool, name: &str, due: &Model) -> Model {
     let dsl = DslPool::new(pool);
     let dataset = dsl.dataset(name).unwrap().unwrap();
     let set = dsl.object_set(&dataset).unwrap().unwrap();
@@ -242,7 +234,7 @@ fn read_back(pool: &Pool, name: &str, due: &Model) -> Model {
     model
 }
 
-fn create(disk: &Arc<dyn WritableDisk>, seed: u64) -> PoolWriter {
+pub(crate) fn create(disk: &Arc<dyn WritableDisk>, seed: u64) -> PoolWriter {
     let layout = PoolLayout {
         tops: vec![TopLayout {
             disks: vec![Arc::clone(disk)],
@@ -252,7 +244,7 @@ fn create(disk: &Arc<dyn WritableDisk>, seed: u64) -> PoolWriter {
     PoolWriter::create(&layout, &CreateOptions::new("life"), environment).unwrap()
 }
 
-fn options() -> BeginOptions {
+pub(crate) fn options() -> BeginOptions {
     BeginOptions {
         is_case_insensitive: false,
         set_type: ObjectSetType::OTHER,
@@ -260,168 +252,19 @@ fn options() -> BeginOptions {
     }
 }
 
-fn open(disk: &Arc<dyn WritableDisk>) -> Pool {
+pub(crate) fn open(disk: &Arc<dyn WritableDisk>) -> Pool {
     let disk: Arc<dyn Disk> = Arc::<dyn WritableDisk>::clone(disk);
     Pool::open(disk, &OpenOptions::default()).unwrap()
 }
 
-#[test]
-fn random_changes_read_back() {
-    for seed in 1..=3 {
-        let disk: Arc<dyn WritableDisk> = match std::env::var("ZFERRY_LEAVE_POOLS") {
-            Ok(folder) => {
-                let path = std::path::Path::new(&folder).join(format!("life{seed}.img"));
-                let _ = std::fs::remove_file(&path);
-                Arc::new(WritableFile::create(&path, 256 << 20).unwrap())
-            }
-            Err(_) => Arc::new(SimulatedDisk::new("life", 256 << 20)),
-        };
-        let mut writer = create(&disk, seed);
-        let mut numbers = Numbers(seed * 0x9e37_79b9);
-        let id = writer.begin_dataset("life/x", &options()).unwrap();
-        let mut model = Model::new();
-        let mut snapshots = Vec::new();
-        for round in 0..30 {
-            for _ in 0..numbers.below(60) {
-                change(&mut writer, id, &mut model, &mut numbers);
-            }
-            if round == 0 {
-                writer.finish_dataset(id, "s0", 77, 1_600_000_000).unwrap();
-                snapshots.push(("s0".to_owned(), model.clone()));
-            } else if numbers.below(3) == 0 {
-                let name = format!("s{round}");
-                writer.snapshot("life/x", &name).unwrap();
-                snapshots.push((name, model.clone()));
-            }
-            writer.commit().unwrap();
-            if numbers.below(8) == 0 {
-                drop(writer);
-                let environment = Environment::fixed(1_700_000_000, seed + round);
-                writer =
-                    PoolWriter::open(vec![Arc::clone(&disk)], &OpenOptions::default(), environment).unwrap();
-            }
-        }
-        writer.commit().unwrap();
-        let pool = open(&disk);
-        assert_eq!(
-            difference(&read_back(&pool, "life/x", &model), &model),
-            None,
-            "seed {seed}"
-        );
-        for (name, model) in &snapshots {
-            assert_eq!(
-                &read_back(&pool, &format!("life/x@{name}"), model),
-                model,
-                "seed {seed}, snapshot {name}"
-            );
-        }
-    }
-}
-
-#[test]
-fn what_is_left_after_a_crash_is_a_commit() {
-    let disk = Arc::new(SimulatedDisk::new("life", 256 << 20));
-    let as_written: Arc<dyn WritableDisk> = disk.clone();
-    let mut writer = create(&as_written, 5);
-    let mut numbers = Numbers(99);
-    let id = writer.begin_dataset("life/x", &options()).unwrap();
-    let mut model = Model::new();
-    change(&mut writer, id, &mut model, &mut numbers);
-    writer.finish_dataset(id, "s", 77, 1_600_000_000).unwrap();
-    writer.commit().unwrap();
-    let mut states = vec![model.clone()];
-    let rounds = std::env::var("ZFERRY_LIFE_ROUNDS")
-        .ok()
-        .and_then(|rounds| rounds.parse().ok());
-    for round in 0..rounds.unwrap_or(12) {
-        for _ in 0..20 {
-            change(&mut writer, id, &mut model, &mut numbers);
-        }
-        // Cut the commit at some operation, and see what the disk has.
-        disk.fail_after(numbers.below(60));
-        let committed = writer.commit().is_ok();
-        for cut in 0..4 {
-            let left = Arc::new(disk.crash(round * 64 + cut));
-            let left: Arc<dyn WritableDisk> = left;
-            let found = read_back(&open(&left), "life/x", &model);
-            let is_old = states
-                .last()
-                .is_some_and(|state| difference(&found, state).is_none());
-            assert!(
-                is_old || difference(&found, &model).is_none(),
-                "round {round}, cut {cut}"
-            );
-            let environment = Environment::fixed(1_700_000_000, 9);
-            let mut again = PoolWriter::open(vec![left], &OpenOptions::default(), environment).unwrap();
-            again.create_file_system("life/more", &[]).unwrap();
-            again.commit().unwrap();
-        }
-        disk.fail_after(u64::MAX);
-        if !committed {
-            // The life goes on from what is there.
-            drop(writer);
-            let environment = Environment::fixed(1_700_000_000, round);
-            let as_written: Arc<dyn WritableDisk> = disk.clone();
-            writer = PoolWriter::open(vec![as_written], &OpenOptions::default(), environment).unwrap();
-            writer.commit().unwrap();
-            model = read_back(writer.pool(), "life/x", &model);
-        }
-        states.push(model.clone());
-    }
-}
-
-#[test]
-fn space_maps_stay_small_in_a_long_life() {
-    let disk: Arc<dyn WritableDisk> = match std::env::var("ZFERRY_LEAVE_POOLS") {
+/// A disk of a test: in memory, or, where `ZFERRY_LEAVE_POOLS` names a folder, a file in it that is left there.
+pub(crate) fn disk(name: &str, bytes: u64) -> Arc<dyn WritableDisk> {
+    match std::env::var("ZFERRY_LEAVE_POOLS") {
         Ok(folder) => {
-            let path = std::path::Path::new(&folder).join("long.img");
+            let path = std::path::Path::new(&folder).join(format!("{name}.img"));
             let _ = std::fs::remove_file(&path);
-            Arc::new(WritableFile::create(&path, 128 << 20).unwrap())
+            Arc::new(WritableFile::create(&path, bytes).unwrap())
         }
-        Err(_) => Arc::new(SimulatedDisk::new("long", 128 << 20)),
-    };
-    let mut writer = create(&disk, 3);
-    let mut numbers = Numbers(77);
-    let id = writer.begin_dataset("life/x", &options()).unwrap();
-    writer.finish_dataset(id, "s", 7, 1_600_000_000).unwrap();
-    writer.commit().unwrap();
-    let mut model = Model::new();
-    for _ in 0..400 {
-        for _ in 0..4 {
-            change(&mut writer, id, &mut model, &mut numbers);
-        }
-        writer.commit().unwrap();
+        Err(_) => Arc::new(SimulatedDisk::new(name, bytes)),
     }
-    drop(writer);
-    let pool = open(&disk);
-    assert_eq!(difference(&read_back(&pool, "life/x", &model), &model), None);
-    // The pool's own metadata stays small, however often it is written.
-    let used = pool.usage().unwrap().allocated;
-    let live: u64 = model
-        .values()
-        .flat_map(|content| content.blocks.values())
-        .map(|block| block.len() as u64)
-        .sum();
-    assert!(used < 3 * live + (16 << 20), "{used} bytes for {live}");
-}
-
-#[test]
-fn the_same_changes_make_the_same_bytes() {
-    let life = || {
-        let disk = Arc::new(SimulatedDisk::new("same", 128 << 20));
-        let as_written: Arc<dyn WritableDisk> = disk.clone();
-        let mut writer = create(&as_written, 11);
-        let mut numbers = Numbers(12);
-        let id = writer.begin_dataset("life/x", &options()).unwrap();
-        let mut model = Model::new();
-        for round in 0..4 {
-            for _ in 0..30 {
-                change(&mut writer, id, &mut model, &mut numbers);
-            }
-            writer.snapshot("life/x", &format!("s{round}")).unwrap();
-            writer.commit().unwrap();
-        }
-        disk
-    };
-    assert!(life().pages() == life().pages());
 }

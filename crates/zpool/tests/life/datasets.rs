@@ -1,0 +1,352 @@
+//! Random lives of whole datasets: snapshots, clones, exchanged contents, going back, destruction.
+
+use crate::model::{Model, Numbers, change, create, difference, disk, open, options, read_back};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use zferry_zpool::dsl::DslPool;
+use zferry_zpool::vdev::{SimulatedDisk, WritableDisk};
+use zferry_zpool::{Environment, Error, ObjectNumber, OpenOptions, Pool, PoolWriter};
+
+/// What a head and its snapshots, in their order, should hold.
+#[derive(Clone, Debug, Default)]
+struct Head {
+    model: Model,
+    snapshots: Vec<(String, Model)>,
+    /// The snapshot that it was cloned from, by its full name.
+    origin: Option<String>,
+}
+
+/// What a pool should hold: heads by their names.
+type Heads = BTreeMap<String, Head>;
+
+struct Life {
+    disk: Arc<dyn WritableDisk>,
+    writer: PoolWriter,
+    numbers: Numbers,
+    heads: Heads,
+    count: u64,
+}
+
+impl Life {
+    fn new(disk: Arc<dyn WritableDisk>, seed: u64) -> Self {
+        let writer = create(&disk, seed);
+        Self {
+            disk,
+            writer,
+            numbers: Numbers(seed * 0x9e37_79b9 + 1),
+            heads: Heads::new(),
+            count: 0,
+        }
+    }
+
+    fn fresh(&mut self, what: &str) -> String {
+        self.count += 1;
+        format!("{what}{}", self.count)
+    }
+
+    fn pick(&mut self) -> Option<String> {
+        let names: Vec<String> = self.heads.keys().cloned().collect();
+        (!names.is_empty()).then(|| names[self.numbers.below(names.len() as u64) as usize].clone())
+    }
+
+    /// Some snapshot: its head's name, and its place among the snapshots.
+    fn pick_snapshot(&mut self) -> Option<(String, usize)> {
+        let head = self.pick()?;
+        let count = self.heads[&head].snapshots.len() as u64;
+        (count > 0).then(|| (head, self.numbers.below(count) as usize))
+    }
+
+    fn snapshot_object(&self, head: &str, at: usize) -> ObjectNumber {
+        let name = format!("{head}@{}", self.heads[head].snapshots[at].0);
+        let dsl = DslPool::new(self.writer.pool());
+        dsl.dataset(&name).unwrap().unwrap().number
+    }
+
+    fn clones_of(&self, snapshot: &str) -> usize {
+        let origins = self.heads.values().filter_map(|head| head.origin.as_deref());
+        origins.filter(|origin| *origin == snapshot).count()
+    }
+
+    fn change(&mut self, name: &str) {
+        let id = self.writer.find(name).unwrap();
+        let head = self.heads.get_mut(name).unwrap();
+        for _ in 0..1 + self.numbers.below(30) {
+            change(&mut self.writer, id, &mut head.model, &mut self.numbers);
+        }
+    }
+
+    fn begin(&mut self) {
+        let name = format!("life/{}", self.fresh("fs"));
+        let id = self.writer.begin_dataset(&name, &options()).unwrap();
+        let mut head = Head::default();
+        for _ in 0..20 {
+            change(&mut self.writer, id, &mut head.model, &mut self.numbers);
+        }
+        self.writer
+            .finish_dataset(id, "first", self.count, 1_600_000_000)
+            .unwrap();
+        head.snapshots.push(("first".to_owned(), head.model.clone()));
+        self.heads.insert(name, head);
+    }
+
+    fn clone_one(&mut self) {
+        let Some((head, at)) = self.pick_snapshot() else {
+            return;
+        };
+        let origin = self.snapshot_object(&head, at);
+        let name = format!("life/{}", self.fresh("clone"));
+        self.writer.clone_dataset(origin, &name, &[]).unwrap();
+        let (snapshot, model) = self.heads[&head].snapshots[at].clone();
+        let clone = Head {
+            model,
+            snapshots: Vec::new(),
+            origin: Some(format!("{head}@{snapshot}")),
+        };
+        self.heads.insert(name, clone);
+    }
+
+    fn destroy_snapshot(&mut self) {
+        let Some((head, at)) = self.pick_snapshot() else {
+            return;
+        };
+        let number = self.snapshot_object(&head, at);
+        let name = format!("{head}@{}", self.heads[&head].snapshots[at].0);
+        let destroyed = self.writer.destroy_snapshot(number, false);
+        if self.clones_of(&name) > 0 {
+            assert!(matches!(destroyed, Err(Error::Busy(_))));
+        } else {
+            destroyed.unwrap();
+            self.heads.get_mut(&head).unwrap().snapshots.remove(at);
+        }
+    }
+
+    fn destroy_head(&mut self) {
+        let Some(name) = self.pick() else { return };
+        let id = self.writer.find(&name).unwrap();
+        let destroyed = self.writer.destroy_head(id);
+        if self.heads[&name].snapshots.is_empty() {
+            destroyed.unwrap();
+            self.heads.remove(&name);
+        } else {
+            assert!(matches!(destroyed, Err(Error::Invalid(_))));
+        }
+    }
+
+    fn roll_back(&mut self) {
+        let Some(name) = self.pick() else { return };
+        let id = self.writer.find(&name).unwrap();
+        let newest = self.heads[&name].snapshots.last().map(|(_, model)| model.clone());
+        match newest {
+            Some(model) => {
+                self.writer.rollback(id).unwrap();
+                self.heads.get_mut(&name).unwrap().model = model;
+            }
+            None => assert!(matches!(self.writer.rollback(id), Err(Error::Missing(_)))),
+        }
+    }
+
+    /// What receiving an increment does: a hidden clone is changed, exchanged, and the head gets a snapshot.
+    fn exchange(&mut self) {
+        let Some(name) = self.pick() else { return };
+        let id = self.writer.find(&name).unwrap();
+        let Some(origin) = self.writer.newest_snapshot(id).unwrap() else {
+            return;
+        };
+        let clone = self
+            .writer
+            .begin_hidden(id, "%recv", Some(origin), &options())
+            .unwrap();
+        let mut model = self.heads[&name].snapshots.last().unwrap().1.clone();
+        for _ in 0..2 {
+            for _ in 0..1 + self.numbers.below(20) {
+                change(&mut self.writer, clone, &mut model, &mut self.numbers);
+            }
+            self.writer.commit().unwrap();
+        }
+        self.writer.clone_swap(clone, id).unwrap();
+        let snapshot = self.fresh("received");
+        self.writer
+            .finish_dataset(id, &snapshot, self.count, 1_600_000_000)
+            .unwrap();
+        assert_eq!(self.writer.find_hidden(id, "%recv").unwrap(), Some(clone));
+        self.writer.destroy_head(clone).unwrap();
+        let head = self.heads.get_mut(&name).unwrap();
+        head.model = model.clone();
+        head.snapshots.push((snapshot, model));
+    }
+
+    fn snapshot(&mut self, name: &str) {
+        let snapshot = self.fresh("s");
+        self.writer.snapshot(name, &snapshot).unwrap();
+        let head = self.heads.get_mut(name).unwrap();
+        head.snapshots.push((snapshot, head.model.clone()));
+    }
+
+    /// Does something by chance.
+    fn act(&mut self) {
+        match self.numbers.below(12) {
+            0 => self.begin(),
+            1 | 2 => self.clone_one(),
+            3 | 4 => self.destroy_snapshot(),
+            5 => self.destroy_head(),
+            6 => self.roll_back(),
+            7 | 8 => self.exchange(),
+            _ => {
+                if let Some(name) = self.pick() {
+                    self.change(&name);
+                    if self.numbers.below(2) == 0 {
+                        self.snapshot(&name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.act();
+        self.writer.commit().unwrap();
+        if self.numbers.below(10) == 0 {
+            self.reopen();
+        }
+    }
+
+    fn reopen(&mut self) {
+        let environment = Environment::fixed(1_700_000_000, self.count + 1000);
+        let disks = vec![Arc::clone(&self.disk)];
+        // The old one must let go of its locks first.
+        let other: Arc<dyn WritableDisk> = Arc::new(SimulatedDisk::new("none", 64 << 20));
+        drop(std::mem::replace(&mut self.writer, create(&other, 1)));
+        self.writer = PoolWriter::open(disks, &OpenOptions::default(), environment).unwrap();
+    }
+
+    fn check(&self) {
+        let pool = open(&self.disk);
+        for (name, head) in &self.heads {
+            let found = read_back(&pool, name, &head.model);
+            assert_eq!(difference(&found, &head.model), None, "{name}");
+            for (snapshot, model) in &head.snapshots {
+                let found = read_back(&pool, &format!("{name}@{snapshot}"), model);
+                assert_eq!(difference(&found, model), None, "{name}@{snapshot}");
+            }
+        }
+    }
+
+    /// Destroys everything, and says how much is allocated afterwards.
+    fn end(&mut self) -> u64 {
+        while !self.heads.is_empty() {
+            let names: Vec<String> = self.heads.keys().cloned().collect();
+            for name in names {
+                let id = self.writer.find(&name).unwrap();
+                while let Some(newest) = self.writer.newest_snapshot(id).unwrap() {
+                    if self.writer.destroy_snapshot(newest, false).is_err() {
+                        break;
+                    }
+                }
+                if self.writer.newest_snapshot(id).unwrap().is_none() {
+                    self.writer.destroy_head(id).unwrap();
+                    self.heads.remove(&name);
+                }
+                self.writer.commit().unwrap();
+            }
+        }
+        for _ in 0..3 {
+            self.writer.commit().unwrap();
+        }
+        assert_eq!(self.writer.freeing().unwrap(), 0);
+        self.writer.pool().usage().unwrap().allocated
+    }
+}
+
+fn steps() -> u64 {
+    let steps = std::env::var("ZFERRY_LIFE_STEPS").ok();
+    steps.and_then(|steps| steps.parse().ok()).unwrap_or(60)
+}
+
+#[test]
+fn every_dataset_stays_what_it_is() {
+    for seed in 1..=3 {
+        let mut life = Life::new(disk(&format!("datasets{seed}"), 512 << 20), seed);
+        life.begin();
+        life.writer.commit().unwrap();
+        for step in 0..steps() {
+            life.step();
+            if step % 20 == 19 {
+                life.check();
+            }
+        }
+        life.check();
+    }
+}
+
+#[test]
+fn all_space_comes_back() {
+    for seed in 11..=13 {
+        let mut life = Life::new(disk(&format!("empty{seed}"), 512 << 20), seed);
+        for _ in 0..3 {
+            life.writer.commit().unwrap();
+        }
+        let before = life.writer.pool().usage().unwrap().allocated;
+        life.begin();
+        life.writer.commit().unwrap();
+        for _ in 0..steps() {
+            life.step();
+        }
+        let after = life.end();
+        assert!(after < before + (256 << 10), "{before} → {after}");
+    }
+}
+
+/// Whether a pool holds this and nothing else.
+fn holds(pool: &Pool, heads: &Heads) -> bool {
+    let dsl = DslPool::new(pool);
+    let children = dsl.children(&dsl.dir("life").unwrap().unwrap()).unwrap();
+    let visible = children.iter().filter(|(name, _)| !name.starts_with(['$', '%']));
+    visible.count() == heads.len()
+        && heads.iter().all(|(name, head)| {
+            let Some(dataset) = dsl.dataset(name).unwrap() else {
+                return false;
+            };
+            let snapshots = dsl.snapshots(&dataset).unwrap();
+            snapshots.len() == head.snapshots.len()
+                && difference(&read_back(pool, name, &head.model), &head.model).is_none()
+        })
+}
+
+#[test]
+fn a_cut_leaves_one_state_or_the_next() {
+    let rounds = std::env::var("ZFERRY_LIFE_ROUNDS").ok();
+    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(40);
+    let mut disk = Arc::new(SimulatedDisk::new("life", 512 << 20));
+    let mut life = Life::new(disk.clone(), 21);
+    life.begin();
+    life.writer.commit().unwrap();
+    let mut choices = Numbers(7);
+    let mut lost = 0;
+    for round in 0..rounds {
+        let before = life.heads.clone();
+        life.act();
+        disk.fail_after(choices.below(80));
+        let committed = life.writer.commit().is_ok();
+        let left = Arc::new(disk.crash(round));
+        let as_left: Arc<dyn WritableDisk> = left.clone();
+        let pool = open(&as_left);
+        let is_new = holds(&pool, &life.heads);
+        assert!(is_new || holds(&pool, &before), "round {round}");
+        assert!(is_new || !committed, "round {round}");
+        if committed {
+            disk.fail_after(u64::MAX);
+        } else {
+            // Life goes on with what is left.
+            lost += 1;
+            if !is_new {
+                life.heads = before;
+            }
+            disk = left;
+            life.disk = as_left;
+            life.reopen();
+        }
+    }
+    assert!(lost > rounds / 10);
+    life.check();
+    assert!(life.end() < 1 << 20);
+}
