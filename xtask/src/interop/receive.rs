@@ -4,17 +4,22 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use zferry_fixtures::{Line, corpus, target, workspace};
 use zferry_zstream::reader::StreamReader;
 use zferry_zstream::record::{DedupKey, Record, Write};
 
+use super::Arguments;
 use super::pool::{POOL, Pool, Received, examine};
 use crate::tools::{Judges, check, shown, succeed};
 
 /// How large the pools are; their images are sparse.
 const POOL_SIZE: &str = "1G";
+
+/// Of how many streams a sample has one. The corpus lists its streams by kind, so that it has some of each.
+const SAMPLE: usize = 10;
 
 /// What came of the streams.
 #[derive(Debug, Default)]
@@ -30,19 +35,47 @@ struct Stream {
     path: PathBuf,
 }
 
-/// Judges the streams that are `chosen`.
-pub(super) fn run(judges: &Judges, zferry: &Path, chosen: impl Fn(&Line) -> bool) -> Result<Tally> {
-    let mut tally = Tally::default();
-    for stream in streams()?.iter().filter(|stream| chosen(&stream.line)) {
-        match judge(judges, zferry, stream) {
-            Ok(Received::Yes) => tally.passed = tally.passed.saturating_add(1),
-            Ok(Received::NotJudged) => tally.not_compared = tally.not_compared.saturating_add(1),
-            Err(why) => tally
+/// How many streams are judged at a time: most of it is zdb, which has one thread.
+const JUDGES: usize = 2;
+
+/// Judges the streams that are asked for.
+pub(super) fn run(judges: &Judges, zferry: &Path, arguments: &Arguments) -> Result<Tally> {
+    let mut streams = streams()?;
+    streams.retain(|stream| arguments.wants(&stream.line));
+    let step = if arguments.sample { SAMPLE } else { 1 };
+    let waiting = Mutex::new(streams.iter().step_by(step));
+    let tally = Mutex::new(Tally::default());
+    let work = |number: usize| {
+        let folder = target().join("interop").join(format!("received-{number}"));
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(stream) = next else { return };
+            let judged = judge(judges, zferry, stream, &folder);
+            tally
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add(stream, judged);
+        }
+    };
+    std::thread::scope(|scope| {
+        for number in 1..=JUDGES {
+            let work = &work;
+            scope.spawn(move || work(number));
+        }
+    });
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Tally {
+    fn add(&mut self, stream: &Stream, judged: Result<Received>) {
+        match judged {
+            Ok(Received::Yes) => self.passed = self.passed.saturating_add(1),
+            Ok(Received::NotJudged) => self.not_compared = self.not_compared.saturating_add(1),
+            Err(why) => self
                 .failed
                 .push(format!("receiving {}: {why:#}", stream.line.name)),
         }
     }
-    Ok(tally)
 }
 
 /// The full, plain streams of the corpus.
@@ -64,12 +97,11 @@ fn streams() -> Result<Vec<Stream>> {
         .collect())
 }
 
-fn judge(judges: &Judges, zferry: &Path, stream: &Stream) -> Result<Received> {
-    let folder = target().join("interop").join("received");
+fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Result<Received> {
     if folder.is_dir() {
-        fs::remove_dir_all(&folder)?;
+        fs::remove_dir_all(folder)?;
     }
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(folder)?;
     let folder = fs::canonicalize(folder)?;
     let image = folder.join(format!("{POOL}.img"));
     let sent = stream.line.arguments.last().context("nothing is sent")?;
