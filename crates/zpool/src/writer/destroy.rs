@@ -197,7 +197,7 @@ impl PoolWriter {
         self.free_meta_object(key)
     }
 
-    fn destroy_if_deferred(&mut self, snapshot: ObjectNumber) -> Result<(), Error> {
+    pub(super) fn destroy_if_deferred(&mut self, snapshot: ObjectNumber) -> Result<(), Error> {
         let phys = self.dataset(snapshot)?;
         if phys.flags.contains(DatasetFlags::DEFER_DESTROY)
             && phys.num_children == 1

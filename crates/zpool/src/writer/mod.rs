@@ -11,6 +11,7 @@
 //! 5. a flush, the uberblock, and another flush.
 
 mod accounts;
+mod bookmarks;
 mod clones;
 mod commit;
 mod config;
@@ -20,10 +21,13 @@ mod deadlists;
 mod destroy;
 mod file_system;
 mod history;
+mod holds;
 mod lists;
 mod meta;
 mod objects;
+mod promote;
 mod properties;
+mod rename;
 mod tail;
 
 pub use create::{CreateOptions, PoolLayout, TopLayout};

@@ -1,7 +1,7 @@
 //! Random lives of whole datasets: snapshots, clones, exchanged contents, going back, destruction.
 
 use crate::model::{Model, Numbers, change, create, difference, disk, open, options, read_back};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::vdev::{SimulatedDisk, WritableDisk};
@@ -24,17 +24,24 @@ struct Life {
     writer: PoolWriter,
     numbers: Numbers,
     heads: Heads,
+    /// Snapshots that are held, by their own names, which are unique.
+    held: BTreeSet<String>,
     count: u64,
 }
 
+/// What other datasets lie in.
+const HOME: &str = "life/home";
+
 impl Life {
     fn new(disk: Arc<dyn WritableDisk>, seed: u64) -> Self {
-        let writer = create(&disk, seed);
+        let mut writer = create(&disk, seed);
+        writer.create_file_system(HOME, &[]).unwrap();
         Self {
             disk,
             writer,
             numbers: Numbers(seed * 0x9e37_79b9 + 1),
             heads: Heads::new(),
+            held: BTreeSet::new(),
             count: 0,
         }
     }
@@ -82,10 +89,11 @@ impl Life {
         for _ in 0..20 {
             change(&mut self.writer, id, &mut head.model, &mut self.numbers);
         }
+        let first = self.fresh("first");
         self.writer
-            .finish_dataset(id, "first", self.count, 1_600_000_000)
+            .finish_dataset(id, &first, self.count, 1_600_000_000)
             .unwrap();
-        head.snapshots.push(("first".to_owned(), head.model.clone()));
+        head.snapshots.push((first, head.model.clone()));
         self.heads.insert(name, head);
     }
 
@@ -112,7 +120,8 @@ impl Life {
         let number = self.snapshot_object(&head, at);
         let name = format!("{head}@{}", self.heads[&head].snapshots[at].0);
         let destroyed = self.writer.destroy_snapshot(number, false);
-        if self.clones_of(&name) > 0 {
+        let own_name = &self.heads[&head].snapshots[at].0;
+        if self.clones_of(&name) > 0 || self.held.contains(own_name) {
             assert!(matches!(destroyed, Err(Error::Busy(_))));
         } else {
             destroyed.unwrap();
@@ -175,6 +184,88 @@ impl Life {
         head.snapshots.push((snapshot, model));
     }
 
+    fn promote(&mut self) {
+        let Some(name) = self.pick() else { return };
+        let id = self.writer.find(&name).unwrap();
+        let Some(origin) = self.heads[&name].origin.clone() else {
+            assert!(matches!(self.writer.promote(id), Err(Error::Invalid(_))));
+            return;
+        };
+        self.writer.promote(id).unwrap();
+        let (old, snapshot) = origin.split_once('@').unwrap();
+        let old_head = self.heads.get_mut(old).unwrap();
+        let at = old_head.snapshots.iter().position(|(name, _)| name == snapshot);
+        let rest = old_head.snapshots.split_off(at.unwrap() + 1);
+        let mut moved = std::mem::replace(&mut old_head.snapshots, rest);
+        let above = old_head.origin.replace(origin.clone());
+        for head in self.heads.values_mut() {
+            if let Some((from, snapshot)) = head.origin.as_deref().and_then(|origin| origin.split_once('@'))
+                && from == old
+                && moved.iter().any(|(name, _)| name == snapshot)
+            {
+                head.origin = Some(format!("{name}@{snapshot}"));
+            }
+        }
+        let head = self.heads.get_mut(&name).unwrap();
+        moved.append(&mut head.snapshots);
+        head.snapshots = moved;
+        head.origin = above;
+    }
+
+    fn rename(&mut self) {
+        let Some(old) = self.pick() else { return };
+        let parent = ["life", HOME][self.numbers.below(2) as usize];
+        let new = format!("{parent}/{}", self.fresh("renamed"));
+        self.writer.rename_dataset(&old, &new).unwrap();
+        let head = self.heads.remove(&old).unwrap();
+        self.heads.insert(new.clone(), head);
+        for head in self.heads.values_mut() {
+            if let Some((from, snapshot)) = head.origin.as_deref().and_then(|origin| origin.split_once('@'))
+                && from == old
+            {
+                head.origin = Some(format!("{new}@{snapshot}"));
+            }
+        }
+    }
+
+    fn hold_or_release(&mut self) {
+        let Some((head, at)) = self.pick_snapshot() else {
+            return;
+        };
+        let name = self.heads[&head].snapshots[at].0.clone();
+        let number = self.snapshot_object(&head, at);
+        if self.held.remove(&name) {
+            self.writer.release(number, "tag").unwrap();
+            assert!(matches!(
+                self.writer.release(number, "tag"),
+                Err(Error::Missing(_))
+            ));
+        } else {
+            self.writer.hold(number, "tag").unwrap();
+            assert!(matches!(self.writer.hold(number, "tag"), Err(Error::Exists(_))));
+            self.held.insert(name);
+        }
+    }
+
+    fn bookmark(&mut self) {
+        let Some((head, at)) = self.pick_snapshot() else {
+            return;
+        };
+        let number = self.snapshot_object(&head, at);
+        let id = self.writer.find(&head).unwrap();
+        let [one, other] = ["mark", "copy"].map(|what| self.fresh(what));
+        self.writer.bookmark(id, number, &one).unwrap();
+        assert!(matches!(
+            self.writer.bookmark(id, number, &one),
+            Err(Error::Exists(_))
+        ));
+        self.writer.copy_bookmark(id, &one, &other).unwrap();
+        self.writer.destroy_bookmark(id, &one).unwrap();
+        if self.numbers.below(2) == 0 {
+            self.writer.destroy_bookmark(id, &other).unwrap();
+        }
+    }
+
     fn snapshot(&mut self, name: &str) {
         let snapshot = self.fresh("s");
         self.writer.snapshot(name, &snapshot).unwrap();
@@ -184,13 +275,17 @@ impl Life {
 
     /// Does something by chance.
     fn act(&mut self) {
-        match self.numbers.below(12) {
+        match self.numbers.below(17) {
             0 => self.begin(),
             1 | 2 => self.clone_one(),
             3 | 4 => self.destroy_snapshot(),
             5 => self.destroy_head(),
             6 => self.roll_back(),
             7 | 8 => self.exchange(),
+            9 | 10 => self.promote(),
+            11 => self.rename(),
+            12 => self.hold_or_release(),
+            13 => self.bookmark(),
             _ => {
                 if let Some(name) = self.pick() {
                     self.change(&name);
@@ -233,6 +328,14 @@ impl Life {
 
     /// Destroys everything, and says how much is allocated afterwards.
     fn end(&mut self) -> u64 {
+        for head in self.heads.keys().cloned().collect::<Vec<_>>() {
+            for at in 0..self.heads[&head].snapshots.len() {
+                if self.held.remove(&self.heads[&head].snapshots[at].0) {
+                    let number = self.snapshot_object(&head, at);
+                    self.writer.release(number, "tag").unwrap();
+                }
+            }
+        }
         while !self.heads.is_empty() {
             let names: Vec<String> = self.heads.keys().cloned().collect();
             for name in names {
@@ -292,16 +395,19 @@ fn all_space_comes_back() {
             life.step();
         }
         let after = life.end();
-        assert!(after < before + (256 << 10), "{before} → {after}");
+        assert!(after < before + (1 << 20), "{before} → {after}");
     }
 }
 
 /// Whether a pool holds this and nothing else.
 fn holds(pool: &Pool, heads: &Heads) -> bool {
     let dsl = DslPool::new(pool);
-    let children = dsl.children(&dsl.dir("life").unwrap().unwrap()).unwrap();
-    let visible = children.iter().filter(|(name, _)| !name.starts_with(['$', '%']));
-    visible.count() == heads.len()
+    let visible = |name: &str| {
+        let children = dsl.children(&dsl.dir(name).unwrap().unwrap()).unwrap();
+        let visible = children.iter().filter(|(name, _)| !name.starts_with(['$', '%']));
+        visible.count()
+    };
+    visible("life") + visible(HOME) == heads.len() + 1
         && heads.iter().all(|(name, head)| {
             let Some(dataset) = dsl.dataset(name).unwrap() else {
                 return false;
@@ -315,7 +421,7 @@ fn holds(pool: &Pool, heads: &Heads) -> bool {
 #[test]
 fn a_cut_leaves_one_state_or_the_next() {
     let rounds = std::env::var("ZFERRY_LIFE_ROUNDS").ok();
-    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(40);
+    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(30);
     let mut disk = Arc::new(SimulatedDisk::new("life", 512 << 20));
     let mut life = Life::new(disk.clone(), 21);
     life.begin();
@@ -323,7 +429,7 @@ fn a_cut_leaves_one_state_or_the_next() {
     let mut choices = Numbers(7);
     let mut lost = 0;
     for round in 0..rounds {
-        let before = life.heads.clone();
+        let before = (life.heads.clone(), life.held.clone());
         life.act();
         disk.fail_after(choices.below(80));
         let committed = life.writer.commit().is_ok();
@@ -331,7 +437,7 @@ fn a_cut_leaves_one_state_or_the_next() {
         let as_left: Arc<dyn WritableDisk> = left.clone();
         let pool = open(&as_left);
         let is_new = holds(&pool, &life.heads);
-        assert!(is_new || holds(&pool, &before), "round {round}");
+        assert!(is_new || holds(&pool, &before.0), "round {round}");
         assert!(is_new || !committed, "round {round}");
         if committed {
             disk.fail_after(u64::MAX);
@@ -339,7 +445,7 @@ fn a_cut_leaves_one_state_or_the_next() {
             // Life goes on with what is left.
             lost += 1;
             if !is_new {
-                life.heads = before;
+                (life.heads, life.held) = before;
             }
             disk = left;
             life.disk = as_left;
@@ -349,4 +455,29 @@ fn a_cut_leaves_one_state_or_the_next() {
     assert!(lost > rounds / 10);
     life.check();
     assert!(life.end() < 1 << 20);
+}
+
+#[test]
+fn a_marked_snapshot_goes_with_what_kept_it() {
+    let mut life = Life::new(disk("deferred", 128 << 20), 31);
+    life.begin();
+    life.writer.commit().unwrap();
+    let head = life.pick().unwrap();
+    let number = life.snapshot_object(&head, 0);
+    life.writer.hold(number, "tag").unwrap();
+    let clone = life.writer.clone_dataset(number, "life/clone", &[]).unwrap();
+    assert!(matches!(
+        life.writer.destroy_snapshot(number, false),
+        Err(Error::Busy(_))
+    ));
+    life.writer.destroy_snapshot(number, true).unwrap();
+    life.writer.commit().unwrap();
+    life.writer.release(number, "tag").unwrap();
+    assert!(life.writer.dataset_now(number).is_ok());
+    life.writer.destroy_head(clone).unwrap();
+    assert!(life.writer.dataset_now(number).is_err());
+    life.writer.commit().unwrap();
+    assert_eq!(life.writer.freeing().unwrap(), 0);
+    let id = life.writer.find(&head).unwrap();
+    assert_eq!(life.writer.newest_snapshot(id).unwrap(), None);
 }
