@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 
 mod candidate;
+pub mod check;
 mod discover;
 pub mod dmu;
 pub mod dsl;

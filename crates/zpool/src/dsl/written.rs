@@ -41,7 +41,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// The sums of both, modulo 2^64 as ZFS counts them.
-    const fn plus(self, other: Self) -> Self {
+    pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
             used: self.used.wrapping_add(other.used),
             compressed: self.compressed.wrapping_add(other.compressed),
@@ -50,7 +50,7 @@ impl Sizes {
     }
 
     /// The differences of both, modulo 2^64 as ZFS counts them.
-    const fn minus(self, other: Self) -> Self {
+    pub(crate) const fn minus(self, other: Self) -> Self {
         Self {
             used: self.used.wrapping_sub(other.used),
             compressed: self.compressed.wrapping_sub(other.compressed),

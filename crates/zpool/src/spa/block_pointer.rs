@@ -325,11 +325,13 @@ impl BlockPointer {
         } else {
             3
         };
-        let pairs = [
-            [self.words[0], self.words[1]],
-            [self.words[2], self.words[3]],
-            [self.words[4], self.words[5]],
-        ];
+        let [a, b, c, d, e, f, ..] = self.words;
+        Self::dvas_of([a, b, c, d, e, f], count)
+    }
+
+    /// The addresses that the first `count` of three pairs of words hold. A pair of zeros is none.
+    pub(crate) fn dvas_of([a, b, c, d, e, f]: [u64; 6], count: usize) -> impl Iterator<Item = Dva> {
+        let pairs = [[a, b], [c, d], [e, f]];
         pairs
             .into_iter()
             .take(count)

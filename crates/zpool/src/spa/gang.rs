@@ -120,3 +120,13 @@ impl BlockReader {
         None
     }
 }
+
+impl BlockReader {
+    /// The pieces of a gang block, from the first header that can be read; `None` where none can.
+    pub(crate) fn gang_pieces(&self, pointer: &BlockPointer) -> Option<Vec<BlockPointer>> {
+        let headers = pointer.dvas().filter(|dva| dva.gang);
+        let mut pieces = headers.filter_map(|dva| self.read_gang_header(pointer, dva, &mut Vec::new()));
+        let pieces = pieces.next()?;
+        Some(pieces.into_iter().filter(|piece| !piece.is_hole()).collect())
+    }
+}

@@ -198,7 +198,11 @@ impl BlockReader {
         self.read_accepted(pointer, stored, &mut |bytes| self.verify(pointer, bytes))
     }
 
-    fn read_accepted(
+    /// Fills `buffer` with the stored bytes of a block, from the first copy that `accept` takes.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] where it takes none.
+    pub(crate) fn read_accepted(
         &self,
         pointer: &BlockPointer,
         buffer: &mut [u8],

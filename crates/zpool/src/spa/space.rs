@@ -88,7 +88,10 @@ impl TopVdevSpace {
             (_, Some(bias)) => AllocationClass::Bias(bias.to_owned()),
             (_, None) => AllocationClass::Normal,
         };
-        let width = u64_from_usize(vdev.lists("children").map_or(0, <[_]>::len));
+        // The ratio is that of the width that the vdev had before it grew.
+        let grown = vdev.u64s("raidz_expand_txgs").map_or(0, <[_]>::len);
+        let grown = grown.saturating_add(usize::from(vdev.contains("raidz_expanding")));
+        let width = u64_from_usize(vdev.lists("children").map_or(0, <[_]>::len).saturating_sub(grown));
         let parity = vdev.u64("nparity").unwrap_or(0).min(PARITY_MAX);
         let (block, group_bytes) = match kind {
             "raidz" => (raidz_size(DEFLATE_BLOCK, ashift, width, parity), 1),
@@ -128,14 +131,20 @@ impl TopVdevSpace {
         1 << self.metaslab_shift
     }
 
+    /// Where the metaslab with this number begins, in bytes: that of a dRAID with a group.
+    #[must_use]
+    pub fn start_of_metaslab(&self, index: u64) -> u64 {
+        let start = index.saturating_mul(self.metaslab_bytes());
+        start
+            .checked_next_multiple_of(self.group_bytes)
+            .unwrap_or(u64::MAX)
+    }
+
     /// The size of the metaslab with this number, in bytes: dRAID leaves out what does not fill a group.
     #[must_use]
     pub fn size_of_metaslab(&self, index: u64) -> u64 {
         let start = index.saturating_mul(self.metaslab_bytes());
-        let aligned = start
-            .checked_next_multiple_of(self.group_bytes)
-            .unwrap_or(u64::MAX);
-        let skipped = aligned.saturating_sub(start);
+        let skipped = self.start_of_metaslab(index).saturating_sub(start);
         let left = self.metaslab_bytes().saturating_sub(skipped);
         left.saturating_sub(left.checked_rem(self.group_bytes).unwrap_or(0))
     }

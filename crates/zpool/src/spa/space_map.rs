@@ -205,7 +205,7 @@ impl Pool {
     }
 
     /// The first numbers of an object that is an array of them; fewer where it is shorter.
-    fn numbers(&self, number: ObjectNumber, count: u64) -> Result<Vec<u64>, Error> {
+    pub(crate) fn numbers(&self, number: ObjectNumber, count: u64) -> Result<Vec<u64>, Error> {
         let object = self.meta_object(number)?;
         let per_block = object.dnode.data_bytes() / 8;
         let count = count.min(object.dnode.content_bytes() / 8);
@@ -268,7 +268,7 @@ impl Pool {
     }
 
     /// By metaslab, the transaction group from which on the logs add to its map.
-    fn unflushed_since(&self, vdev: &TopVdevSpace) -> Result<Vec<u64>, Error> {
+    pub(crate) fn unflushed_since(&self, vdev: &TopVdevSpace) -> Result<Vec<u64>, Error> {
         const UNFLUSHED: &str = "com.delphix:ms_unflushed_phys_txgs";
         let Some(table) = vdev.table else {
             return Ok(Vec::new());

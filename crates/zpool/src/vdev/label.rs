@@ -136,6 +136,35 @@ pub fn read_labels(disk: &dyn Disk) -> Result<Label, Error> {
     })
 }
 
+/// In what state one of the four labels of a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LabelCopy {
+    /// It holds a valid configuration.
+    Sound,
+    /// It holds something else: it was damaged, or written in part.
+    Torn,
+    /// It holds nothing but zeros: it was never written, or wiped.
+    Empty,
+}
+
+/// The states of the four labels of a device; none where it is too small to have any.
+pub(crate) fn label_copies(disk: &dyn Disk) -> Vec<LabelCopy> {
+    let offsets = label_offsets(disk.size());
+    let copy = |offset: u64| {
+        if read_config(disk, offset).is_ok() {
+            return LabelCopy::Sound;
+        }
+        let mut config = vec![0; CONFIG_BYTES];
+        let read = disk.read_at(&mut config, offset.saturating_add(CONFIG_OFFSET));
+        if read.is_ok() && config.iter().all(|byte| *byte == 0) {
+            LabelCopy::Empty
+        } else {
+            LabelCopy::Torn
+        }
+    };
+    offsets.into_iter().flatten().map(copy).collect()
+}
+
 /// Every valid uberblock of a device, the newest first, each once, whatever its labels' configurations say.
 pub(crate) fn read_uberblocks(disk: &dyn Disk) -> Vec<Uberblock> {
     label_offsets(disk.size()).map_or_else(Vec::new, |offsets| {

@@ -26,7 +26,9 @@ const COMBINATIONS_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct VdevTree {
     tops: Vec<TopVdev>,
-    /// How much room the devices have that were found, in bytes.
+    /// The devices that were found, by their guids.
+    devices: Devices,
+    /// How much room they have, in bytes.
     data_bytes: u64,
 }
 
@@ -82,6 +84,7 @@ impl VdevTree {
         let sizes = devices.values().map(|disk| data_bytes(disk.size()));
         Ok(Self {
             tops: tops?,
+            devices: devices.clone(),
             data_bytes: sizes.fold(0, u64::saturating_add),
         })
     }
@@ -151,6 +154,11 @@ impl VdevTree {
         &self.tops
     }
 
+    /// The devices that were found, by their guids.
+    pub(crate) const fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
     fn top(&self, vdev: u32) -> Option<&TopVdev> {
         self.tops.get(usize_from_u32(vdev))
     }
@@ -172,6 +180,32 @@ impl VdevTree {
         }
     }
 
+    /// Where a range of a vdev is now: vdevs, offsets and lengths in bytes. Only what lay on a removed vdev is elsewhere.
+    ///
+    /// # Errors
+    /// A sentence where some of it is nowhere.
+    pub(crate) fn pieces_of(&self, vdev: u32, offset: u64, len: u64) -> Result<Vec<(u32, u64, u64)>, String> {
+        let whole = Piece {
+            vdev,
+            offset,
+            at: 0,
+            len,
+        };
+        let pieces = indirect::resolve(whole, self.tops.len(), |vdev| self.mapping_of(vdev))?;
+        Ok(pieces
+            .into_iter()
+            .map(|piece| (piece.vdev, piece.offset, piece.len))
+            .collect())
+    }
+
+    /// Where the bytes of a vdev are now, where it was removed.
+    fn mapping_of(&self, vdev: u32) -> Option<&Mapping> {
+        match self.top(vdev)?.layout {
+            Layout::Removed(ref mapping) => mapping.get(),
+            _ => None,
+        }
+    }
+
     /// Reads a range of a removed vdev from where it is now.
     fn read_removed(
         &self,
@@ -180,17 +214,13 @@ impl VdevTree {
         accept: &mut Accept<'_>,
         failures: &mut Vec<String>,
     ) -> bool {
-        let mapping_of = |vdev| match self.top(vdev)?.layout {
-            Layout::Removed(ref mapping) => mapping.get(),
-            _ => None,
-        };
         let whole = Piece {
             vdev: address.vdev,
             offset: address.offset,
             at: 0,
             len: u64_from_usize(buffer.len()),
         };
-        let pieces = match indirect::resolve(whole, self.tops.len(), mapping_of) {
+        let pieces = match indirect::resolve(whole, self.tops.len(), |vdev| self.mapping_of(vdev)) {
             Ok(pieces) => pieces,
             Err(failure) => {
                 failures.push(failure);

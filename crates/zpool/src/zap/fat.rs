@@ -30,6 +30,7 @@ const SHIFT_MAX: u64 = 40;
 /// The largest block of such a table, in bytes.
 const BLOCK_BYTES_MAX: usize = 128 << 10;
 const FLAG_HASH64: u64 = 1;
+const FLAG_NUMBER_KEYS: u64 = 2;
 /// Names are compared after folding case or Unicode forms; the hash is that of the folded name.
 const NORMALIZE_UPPER: u64 = 0x2;
 
@@ -128,7 +129,7 @@ impl FatHeader {
         if found != BLOCK_TYPE_LEAF {
             return Err(Corrupt::new(format!("ZAP block {id} is no leaf: it begins with {found:x}")).into());
         }
-        let leaf = Leaf::new(block)?;
+        let leaf = Leaf::new(block, self.flags & FLAG_NUMBER_KEYS != 0)?;
         // The prefix that the leaf's hashes share is the first bits of its places.
         let own = self
             .table_shift

@@ -34,6 +34,8 @@ pub(super) struct Leaf {
     block: Arc<Block>,
     prefix: u64,
     prefix_len: u16,
+    /// Whether names are arrays of numbers of 64 bits, and not strings that a zero ends.
+    has_number_keys: bool,
 }
 
 /// An entry chunk, decoded.
@@ -52,15 +54,10 @@ impl Entry {
     fn value_bytes(&self) -> usize {
         usize::from(self.value_count).saturating_mul(usize::from(self.value_width))
     }
-
-    /// The length of its name and its value, in bytes.
-    fn bytes(&self) -> usize {
-        usize::from(self.name_count).saturating_add(self.value_bytes())
-    }
 }
 
 impl Leaf {
-    pub(super) fn new(block: Arc<Block>) -> Result<Self, Corrupt> {
+    pub(super) fn new(block: Arc<Block>, has_number_keys: bool) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(&block.bytes, block.endian);
         let [_block_type, _pad, prefix] = reader.u64s()?;
         let magic = reader.u32()?;
@@ -73,6 +70,7 @@ impl Leaf {
             block,
             prefix,
             prefix_len,
+            has_number_keys,
         })
     }
 
@@ -155,9 +153,15 @@ impl Leaf {
         Ok(bytes)
     }
 
+    /// The length of an entry's name, in bytes.
+    fn name_bytes(&self, entry: &Entry) -> usize {
+        let width = if self.has_number_keys { 8 } else { 1 };
+        usize::from(entry.name_count).saturating_mul(width)
+    }
+
     fn name(&self, entry: &Entry) -> Result<Vec<u8>, Corrupt> {
-        let mut name = self.array(entry.name_chunk, usize::from(entry.name_count))?;
-        if name.last() == Some(&0) {
+        let mut name = self.array(entry.name_chunk, self.name_bytes(entry))?;
+        if name.last() == Some(&0) && !self.has_number_keys {
             name.pop();
         }
         Ok(name)
@@ -186,7 +190,7 @@ impl Leaf {
             if chunk_type == TYPE_ENTRY {
                 let entry = self.entry(index)?;
                 room = room
-                    .checked_sub(entry.bytes())
+                    .checked_sub(self.name_bytes(&entry).saturating_add(entry.value_bytes()))
                     .ok_or_else(|| Corrupt::new("ZAP leaf whose entries are longer than itself"))?;
                 each(ZapEntry {
                     name: self.name(&entry)?,

@@ -1,5 +1,6 @@
 //! `zferry pool`: what concerns whole pools.
 
+mod check;
 mod create;
 mod destroy;
 mod export;
@@ -24,6 +25,7 @@ use zferry_zpool::vdev::VdevState;
 /// Make whole pools, and look at them
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Check(check::Args),
     Create(create::Args),
     Destroy(destroy::Args),
     Export(export::Args),
@@ -37,6 +39,7 @@ pub(crate) enum Command {
 /// Does what the command line asks.
 pub(super) fn run(paths: &Paths, command: Command) -> Result<(), CommandError> {
     match command {
+        Command::Check(args) => check::run(paths, &args),
         Command::Create(args) => create::run(&args),
         Command::Destroy(args) => destroy::run(paths, &args),
         Command::Export(args) => export::run(paths, &args),
