@@ -94,15 +94,28 @@ pub(crate) fn cannot_open(path: &Path, error: &Error) -> CommandError {
     CommandError::failed(format_args!("cannot open '{}': {error}", path.display()))
 }
 
-/// Notes in the pool's history how this command was called, and commits.
+/// Notes in the pool's history how this command was called, commits, and sees to it that what was destroyed is freed.
 pub(crate) fn finish(mut writer: PoolWriter) -> Result<(), CommandError> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let commit = writer
+    writer
         .log_command(&format!("zferry {}", words.join(" ")))
-        .and_then(|()| writer.commit());
-    commit
-        .map(drop)
+        .and_then(|()| writer.commit().map(drop))
+        .and_then(|()| free_what_was_destroyed(&mut writer))
         .map_err(|error| CommandError::failed(format_args!("cannot write to the pool: {error}")))
+}
+
+/// Each commit frees a part. A pool of OpenZFS's can have more to be freed than is freed here.
+fn free_what_was_destroyed(writer: &mut PoolWriter) -> Result<(), Error> {
+    let mut left = writer.freeing()?;
+    while left > 0 {
+        writer.commit()?;
+        let now = writer.freeing()?;
+        if now >= left {
+            break;
+        }
+        left = now;
+    }
+    Ok(())
 }
 
 /// The absolute form of a path, as labels name it.

@@ -80,7 +80,8 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     finish(writer)
 }
 
-fn make_parents(writer: &mut PoolWriter, name: &str) -> Result<(), CommandError> {
+/// Makes the file systems above `name` that are missing.
+pub(super) fn make_parents(writer: &mut PoolWriter, name: &str) -> Result<(), CommandError> {
     let slashes = name.match_indices('/').map(|(at, _)| at).skip(1);
     for at in slashes {
         let parent = name.get(..at).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What `list` and `get` have in common: which datasets are meant, in which order, and what their properties look like.
 
+pub(crate) mod dependents;
 mod handle;
 pub(crate) mod help;
 mod open;

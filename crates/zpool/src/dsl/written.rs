@@ -144,6 +144,26 @@ impl DslPool<'_> {
         Ok(Some(written.used))
     }
 
+    /// What would become free if the snapshots from `first` to `last`, both of one head, were destroyed, in bytes.
+    ///
+    /// # Errors
+    /// Where a deadlist or a dataset between them cannot be read.
+    pub fn space_of_range(&self, first: &Dataset, last: &Dataset) -> Result<u64, Error> {
+        let mut space = 0_u64;
+        let mut seen = std::collections::BTreeSet::new();
+        let mut next = last.phys.next_snapshot;
+        while let Some(number) = next
+            && number != first.number
+            && seen.insert(number)
+        {
+            let phys = super::DatasetPhys::decode(&self.pool().meta_object(number)?)?;
+            let old = self.freed_before(phys.deadlist, first.phys.prev_snapshot_txg)?;
+            space = space.saturating_add(self.freed(phys.deadlist)?.minus(old).used);
+            next = phys.prev_snapshot;
+        }
+        Ok(space)
+    }
+
     /// What a deadlist names.
     fn freed(&self, deadlist: Option<ObjectNumber>) -> Result<Sizes, Error> {
         let Some(number) = deadlist else {

@@ -26,6 +26,19 @@ impl PoolWriter {
         self.dataset(number)
     }
 
+    /// A snapshot, by its full name, as the open group has it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none.
+    pub fn find_snapshot(&mut self, name: &str) -> Result<ObjectNumber, Error> {
+        let missing = || Error::Missing(format!("snapshot '{name}'"));
+        let (dataset, short) = name.split_once('@').ok_or_else(missing)?;
+        let head = self.find(dataset)?;
+        let names = self.dataset(head.0)?.snapshots.ok_or_else(missing)?;
+        let number = self.table_get(names, short)?;
+        number.map(ObjectNumber).ok_or_else(missing)
+    }
+
     /// The newest snapshot of a head's own; `None` where it has none, though a clone has an origin.
     ///
     /// # Errors
