@@ -277,7 +277,8 @@ fn types_of(
 ) -> Result<zferry_zpool::dsl::property::DatasetTypes, CommandError> {
     use zferry_zpool::dsl::property::DatasetTypes;
     match begin.objset_type {
-        ObjsetType::ZFS => Ok(DatasetTypes::FILESYSTEM),
+        // zfs(8) refuses what is neither file system nor volume; the kernel, and its own test programs, do not.
+        ObjsetType::ZFS | ObjsetType::OTHER => Ok(DatasetTypes::FILESYSTEM),
         ObjsetType::ZVOL => Ok(DatasetTypes::VOLUME),
         other => Err(action.error(format_args!("invalid record type: 0x{}", other.0))),
     }
