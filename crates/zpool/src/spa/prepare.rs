@@ -5,10 +5,19 @@
 use super::{BlockPointer, Dva, EmbeddedType};
 use crate::dmu::ObjectType;
 use crate::{Error, Txg};
+use std::cell::RefCell;
 use zferry_blocks::checksum::{Checksum, ChecksumAlgorithm, Summer};
 use zferry_blocks::compress::{Compression, CompressionLevel, compress};
 use zferry_blocks::is_zero;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
+
+/// Room for more than this many bytes is given back after use: 16 MiB blocks are rare, and threads are many.
+const KEPT_ROOM: usize = 2 << 20;
+
+thread_local! {
+    /// Where blocks are compressed: it need not be zeroed for each anew.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// How blocks of a kind are stored.
 #[derive(Clone, Debug)]
@@ -229,11 +238,10 @@ impl BlockPolicy {
             return Ok(self.block(object_type, level, logical_size, Form::Hole));
         }
         let unit = usize_from_u64(self.allocation_unit);
-        let mut compressed = vec![0; self.compression.limit(content.len(), unit)];
-        let Some(len) = compress(self.compression, self.level, &content, &mut compressed) else {
+        let Some(mut compressed) = self.compressed(&content, unit) else {
             return self.store(object_type, level, logical_size, Compression::Off, content, None);
         };
-        compressed.truncate(len);
+        let len = compressed.len();
         let may_embed = self.embeds && level == 0 && !object_type.has_fill();
         if may_embed && len <= BlockPointer::EMBEDDED_BYTES_MAX {
             return Ok(self.block(
@@ -248,10 +256,11 @@ impl BlockPolicy {
                 },
             ));
         }
-        compressed.resize(len.next_multiple_of(unit.max(512)), 0);
-        if compressed.len() >= content.len() {
+        let stored = len.next_multiple_of(unit.max(512));
+        if stored >= content.len() {
             return self.store(object_type, level, logical_size, Compression::Off, content, None);
         }
+        compressed.resize(stored, 0);
         self.store(
             object_type,
             level,
@@ -260,6 +269,24 @@ impl BlockPolicy {
             compressed,
             None,
         )
+    }
+
+    /// The content compressed, with room for what pads it, if it gets small enough.
+    fn compressed(&self, content: &[u8], unit: usize) -> Option<Vec<u8>> {
+        ROOM.with_borrow_mut(|room| {
+            let limit = self.compression.limit(content.len(), unit);
+            if room.len() < limit {
+                room.resize(limit, 0);
+            }
+            let len = compress(self.compression, self.level, content, room.get_mut(..limit)?)?;
+            let mut compressed = Vec::with_capacity(len.next_multiple_of(unit.max(512)));
+            compressed.extend_from_slice(room.get(..len)?);
+            if room.len() > KEPT_ROOM {
+                room.truncate(KEPT_ROOM);
+                room.shrink_to_fit();
+            }
+            Some(compressed)
+        })
     }
 
     /// Makes a block ready whose bytes are compressed already, and stay as they are.

@@ -16,6 +16,7 @@ mod stripe;
 mod tree;
 mod uberblock;
 mod writable;
+mod write_behind;
 mod write_tree;
 
 pub use config::{DraidConfig, RaidzConfig, VdevKind, VdevMarks, VdevNode, VdevNodes};

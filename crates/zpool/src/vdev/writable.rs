@@ -3,6 +3,7 @@
 //! A reader has only a [`Disk`], so that it cannot write by mistake.
 
 use super::Disk;
+use super::write_behind::WriteBehind;
 use crate::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -43,6 +44,7 @@ pub struct WritableFile {
     file: File,
     size: u64,
     is_device: bool,
+    behind: WriteBehind,
 }
 
 impl WritableFile {
@@ -88,6 +90,7 @@ impl WritableFile {
             file,
             size: end,
             is_device: file_type.is_block_device(),
+            behind: WriteBehind::default(),
         })
     }
 }
@@ -108,11 +111,15 @@ impl Disk for WritableFile {
 
 impl WritableDisk for WritableFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)?;
+        self.behind.note(&self.file, bytes.len());
+        Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.file.sync_data()
+        // A fault of the one says nothing of the other, and both must be without.
+        let flushed = self.file.sync_data();
+        self.behind.check().and(flushed)
     }
 
     fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
