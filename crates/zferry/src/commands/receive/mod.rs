@@ -17,7 +17,7 @@ use self::options::PropertyOptions;
 use self::place::{Opened, Place};
 use self::sentences::Action;
 use crate::commands::assignment::parse_size;
-use crate::commands::stream::input::standard_input;
+use crate::commands::stream::input::standard_input_in_turn;
 use crate::datasets::usage;
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
@@ -117,7 +117,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     properties.check_names()?;
     let place = Place::find(paths, target, args.create.as_deref())?;
     place.check_prefix(target, naming)?;
-    let input = standard_input().map_err(|_| sentences::unreadable())?;
+    let input = standard_input_in_turn().map_err(|_| sentences::unreadable())?;
     let incoming = Incoming::open(input.source).map_err(|error| sentences::no_begin(&error))?;
     let begin = incoming.begin().clone();
     sentences::check_features(&begin)?;

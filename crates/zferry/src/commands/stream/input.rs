@@ -54,13 +54,39 @@ impl Input {
 
 /// Standard input may well be a file, which is read faster as one.
 #[cfg(unix)]
-pub(crate) fn standard_input() -> io::Result<Opened> {
+fn standard_input() -> io::Result<Opened> {
+    Opened::file(standard_input_file()?)
+}
+
+#[cfg(unix)]
+fn standard_input_file() -> io::Result<File> {
     use std::os::fd::AsFd;
-    Opened::file(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// Standard input for whoever keeps all payloads: what was just copied is summed fastest, so no other thread does it.
+#[cfg(unix)]
+pub(crate) fn standard_input_in_turn() -> io::Result<Opened> {
+    let mut file = standard_input_file()?;
+    let metadata = file.metadata()?;
+    let length = if metadata.is_file() {
+        Some(metadata.len().saturating_sub(file.stream_position()?))
+    } else {
+        None
+    };
+    Ok(Opened {
+        source: Box::new(Buffered::new(file)),
+        length,
+    })
 }
 
 #[cfg(not(unix))]
-pub(crate) fn standard_input() -> io::Result<Opened> {
+pub(crate) fn standard_input_in_turn() -> io::Result<Opened> {
+    standard_input()
+}
+
+#[cfg(not(unix))]
+fn standard_input() -> io::Result<Opened> {
     Ok(Opened {
         source: Box::new(Buffered::new(io::stdin())),
         length: None,
