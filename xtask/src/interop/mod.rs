@@ -4,6 +4,7 @@
 mod plan;
 mod pool;
 mod receive;
+mod suite;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,11 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     fn wants(&self, line: &Line) -> bool {
-        let named = |part: &String| line.name.contains(part.as_str());
+        self.names(&line.name)
+    }
+
+    fn names(&self, name: &str) -> bool {
+        let named = |part: &String| name.contains(part.as_str());
         self.streams.is_empty() || self.streams.iter().any(named)
     }
 }
@@ -71,6 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let received = receive::run(&judges, &zferry, arguments)?;
     failed.extend(received.failed);
+    let suite = suite::run(&judges, &zferry, &|name| arguments.names(name))?;
+    failed.extend(suite.failed);
     for failure in &failed {
         eprintln!("FAILED {failure}");
     }
@@ -81,6 +88,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     println!(
         "interop: {} streams received as by OpenZFS, {} received without comparison (see receive.rs)",
         received.passed, received.not_compared
+    );
+    println!(
+        "interop: {} pools and streams of OpenZFS's test suite are as OpenZFS has them",
+        suite.passed
     );
     ensure!(failed.is_empty(), "OpenZFS disagrees in {} places", failed.len());
     Ok(())
