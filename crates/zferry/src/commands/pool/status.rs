@@ -246,6 +246,8 @@ fn print_config(out: &mut dyn Write, handle: &Handle<'_>, args: &Args) -> Result
         "NAME", "STATE", "READ", "WRITE", "CKSUM"
     )?;
     let counts = |slow: &str| {
+        // zpool writes numbers with all their digits even where there are none.
+        let slow = if args.literal { "0" } else { slow };
         let slow = if args.slow {
             format!(" {slow:>5}")
         } else {
