@@ -58,7 +58,9 @@ fn walk(root: &BlockPointer) {
     let walk = Traversal {
         reader: pool.reader(),
         since: Txg(0),
+        resume: None,
         ahead: &(),
+        skips_damage: false,
     };
     let mut visits = 0;
     let outcome: Result<(), Stop<()>> = walk.run(root, &mut |visit| {

@@ -112,6 +112,16 @@ impl Error {
         }
     }
 
+    /// Whether what lies on the devices is to blame: it cannot be read, or makes no sense.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        let mut error = self;
+        while let Self::At { source, .. } = error {
+            error = source;
+        }
+        matches!(error, Self::Io { .. } | Self::Corrupt(_) | Self::Unreadable(_))
+    }
+
     /// The same with the block at which it happened.
     #[must_use]
     pub fn at(self, place: Place) -> Self {

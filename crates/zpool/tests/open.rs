@@ -24,6 +24,7 @@ fn check(path: &std::path::Path, name: &str) {
         since: Txg(0),
         resume: None,
         ahead: &(),
+        skips_damage: false,
     };
     let mut zaps = 0;
     let outcome: Result<(), Stop<zferry_zpool::Error>> = walk.run(&pool.uberblock().root, &mut |visit| {

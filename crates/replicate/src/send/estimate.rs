@@ -98,7 +98,8 @@ fn exact(pool: &Pool, source: &Source, options: SendOptions) -> Result<u64, Send
     let mut size = RECORD_BYTES
         .saturating_mul(ends)
         .saturating_add(u64_from_usize(plan.list.len()));
-    let walked = walk(&plan, &(), &mut |job| {
+    // What cannot be read is the send's business.
+    let walked = walk(&plan, &(), true, &mut |job| {
         size = size.saturating_add(u64_from_usize(job.len()));
         job.clear();
         Ok(())

@@ -1,11 +1,18 @@
 //! A piece of the stream: records laid out in order, with gaps for the blocks that are still to be read.
 
 use super::SendError;
-use zferry_wire::{Endian, usize_from_u64};
+use super::damage::{Damage, pattern, sum_of_pattern};
+use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 use zferry_zpool::dmu::ByteOrder;
 use zferry_zpool::spa::{BlockPointer, BlockReader};
-use zferry_zstream::record::{Header, RECORD_SIZE, Record};
+use zferry_zstream::record::{self, CompressionType, Header, RECORD_SIZE, Record};
 use zferry_zstream::writer::Fletcher4;
+
+/// A job is handed over when it holds this many bytes of stream, or tells of so many blocks that cannot be read.
+const JOB_BYTES: usize = 512 << 10;
+const JOB_DAMAGE: usize = 512;
+/// About how much memory it takes to tell of one, in bytes.
+const DAMAGE_BYTES: usize = 1 << 10;
 
 /// Records, one after another, as they will be written.
 #[derive(Debug, Default)]
@@ -15,6 +22,8 @@ pub(super) struct Job {
     used: usize,
     records: Vec<Placed>,
     fills: Vec<Fill>,
+    /// What could not be read, in the order of the walk: each with how many records are before it.
+    damage: Vec<(usize, Damage)>,
 }
 
 /// Where a record lies in a job.
@@ -23,6 +32,8 @@ struct Placed {
     header: usize,
     payload_len: usize,
     payload_sum: Fletcher4,
+    /// So many bytes of the pattern are sent instead of the payload.
+    pattern_len: Option<usize>,
 }
 
 /// A block that belongs into a job.
@@ -60,7 +71,30 @@ impl Job {
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.used == 0
+        self.used == 0 && self.damage.is_empty()
+    }
+
+    /// Whether it is time to hand it over.
+    pub(super) const fn is_full(&self) -> bool {
+        self.used >= JOB_BYTES || self.damage.len() >= JOB_DAMAGE
+    }
+
+    /// How much memory it stands for, in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        let damage = self.damage.len().saturating_mul(DAMAGE_BYTES);
+        u64_from_usize(self.used.saturating_add(damage))
+    }
+
+    /// What could not be read, to be taken away.
+    pub(super) fn take_damage(&mut self) -> impl Iterator<Item = Damage> {
+        std::mem::take(&mut self.damage)
+            .into_iter()
+            .map(|(_, damage)| damage)
+    }
+
+    /// Notes what the walk could not read.
+    pub(super) fn note(&mut self, damage: Damage) {
+        self.damage.push((self.records.len(), damage));
     }
 
     /// Makes an empty job that keeps the memory of this one.
@@ -68,6 +102,7 @@ impl Job {
         self.used = 0;
         self.records.clear();
         self.fills.clear();
+        self.damage.clear();
     }
 
     fn reserve(&mut self, len: usize) -> &mut [u8] {
@@ -90,6 +125,7 @@ impl Job {
             header,
             payload_len: payload.len(),
             payload_sum,
+            pattern_len: None,
         });
     }
 
@@ -113,6 +149,7 @@ impl Job {
                 header,
                 payload_len,
                 payload_sum: Fletcher4::new(Endian::OURS),
+                pattern_len: None,
             });
         }
         let parts = self.records.len().saturating_sub(first_record);
@@ -126,39 +163,50 @@ impl Job {
         });
     }
 
-    /// Reads the blocks that belong into the gaps, and sums them.
-    pub(super) fn fill(&mut self, reader: &BlockReader, scratch: &mut Scratch) -> Result<(), Failure> {
+    /// Reads the blocks that belong into the gaps, and sums them. Where one cannot be read, and that `skips_damage`, the
+    /// pattern is sent for it.
+    pub(super) fn fill(
+        &mut self,
+        reader: &BlockReader,
+        scratch: &mut Scratch,
+        skips_damage: bool,
+    ) -> Result<(), Failure> {
         for fill in &self.fills {
             let last = fill.first_record.saturating_add(fill.parts);
             let placed = self.records.get_mut(fill.first_record..last).unwrap_or_default();
-            if let [record] = placed {
+            let outcome = if let [record] = placed {
                 let payload = payload_mut(&mut self.bytes, record);
-                read(reader, fill, payload, scratch).map_err(|source| Failure::new(fill, source))?;
+                let outcome = read(reader, fill, payload, scratch);
                 record.payload_sum = Fletcher4::of(payload, Endian::OURS);
-                continue;
-            }
-            // A large block for a receiver that takes none: it is read once and cut.
-            let mut whole = std::mem::take(&mut scratch.whole);
-            whole.resize(usize_from_u64(fill.pointer.logical_size()), 0);
-            let outcome = read(reader, fill, &mut whole, scratch);
-            let mut rest = whole.as_slice();
-            for record in placed {
-                let payload = payload_mut(&mut self.bytes, record);
-                let (part, tail) = rest.split_at_checked(payload.len()).unwrap_or_default();
-                if part.len() == payload.len() {
-                    payload.copy_from_slice(part);
+                outcome
+            } else {
+                read_in_parts(reader, fill, placed, &mut self.bytes, scratch)
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(error) if skips_damage && error.is_damage() => {
+                    for record in placed {
+                        record.becomes_pattern(fill, &mut self.bytes);
+                    }
+                    self.damage
+                        .push((fill.first_record, Damage::of_block(fill, error)));
                 }
-                record.payload_sum = Fletcher4::of(payload, Endian::OURS);
-                rest = tail;
+                Err(source) => return Err(Failure::new(fill, source)),
             }
-            scratch.whole = whole;
-            outcome.map_err(|source| Failure::new(fill, source))?;
         }
+        // What the walk noted was there before.
+        self.damage.sort_by_key(|(record, _)| *record);
         Ok(())
     }
 
-    /// Gives every record its checksum, through `stamp`, and hands out the finished bytes.
-    pub(super) fn finish(&mut self, mut stamp: impl FnMut(&mut Header, &Fletcher4)) -> &[u8] {
+    /// Gives every record its checksum, through `stamp`, and hands out the finished bytes, in one piece where nothing is
+    /// damaged.
+    pub(super) fn finish<E>(
+        &mut self,
+        mut stamp: impl FnMut(&mut Header, &Fletcher4),
+        write: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut written = 0;
         for record in &self.records {
             let header = self
                 .bytes
@@ -167,9 +215,65 @@ impl Job {
             if let Some(header) = header {
                 stamp(header, &record.payload_sum);
             }
+            if let Some(len) = record.pattern_len {
+                let payload = record.header.saturating_add(RECORD_SIZE);
+                write(self.bytes.get(written..payload).unwrap_or_default())?;
+                pattern(len, write)?;
+                written = payload.saturating_add(record.payload_len);
+            }
         }
-        self.bytes.get(..self.used).unwrap_or_default()
+        match self.bytes.get(written..self.used) {
+            Some(rest) if !rest.is_empty() => write(rest),
+            _ => Ok(()),
+        }
     }
+}
+
+impl Placed {
+    /// The pattern goes in the place of what cannot be read: uncompressed, but where the receiver gets stored bytes.
+    fn becomes_pattern(&mut self, fill: &Fill, bytes: &mut [u8]) {
+        let mut len = self.payload_len;
+        let header = bytes.get_mut(self.header..).and_then(<[u8]>::first_chunk_mut);
+        if fill.form == Form::Compressed
+            && let Some(header) = header
+            && let Ok(Record::Write(write)) = Record::decode(header, Endian::OURS)
+        {
+            len = usize_from_u64(write.logical_size);
+            let write = record::Write {
+                compression: CompressionType::NONE,
+                compressed_size: 0,
+                ..write
+            };
+            *header = Record::Write(write).encode(Endian::OURS);
+        }
+        self.payload_sum = sum_of_pattern(len);
+        self.pattern_len = Some(len);
+    }
+}
+
+/// Reads a large block for a receiver that takes none so large: it is read once and cut.
+fn read_in_parts(
+    reader: &BlockReader,
+    fill: &Fill,
+    placed: &mut [Placed],
+    bytes: &mut [u8],
+    scratch: &mut Scratch,
+) -> Result<(), zferry_zpool::Error> {
+    let mut whole = std::mem::take(&mut scratch.whole);
+    whole.resize(usize_from_u64(fill.pointer.logical_size()), 0);
+    let outcome = read(reader, fill, &mut whole, scratch);
+    let mut rest = whole.as_slice();
+    for record in placed {
+        let payload = payload_mut(bytes, record);
+        let (part, tail) = rest.split_at_checked(payload.len()).unwrap_or_default();
+        if part.len() == payload.len() {
+            payload.copy_from_slice(part);
+        }
+        record.payload_sum = Fletcher4::of(payload, Endian::OURS);
+        rest = tail;
+    }
+    scratch.whole = whole;
+    outcome
 }
 
 fn payload_mut<'a>(bytes: &'a mut [u8], record: &Placed) -> &'a mut [u8] {

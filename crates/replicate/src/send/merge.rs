@@ -76,6 +76,7 @@ impl Span {
                 let end = start.checked_add(span).unwrap_or(0);
                 (object.number, Class::Blocks, start, end)
             }
+            Visit::Lost { .. } => return None,
         };
         Some(Self {
             object,
@@ -297,6 +298,8 @@ impl<'a> Merger<'a> {
                 block: BlockId(piece.start),
             }),
             ahead: &(),
+            // What is to be sent again and what is not cannot be told without it.
+            skips_damage: false,
         };
         let walked = traversal.run_object(self.set, object, &mut |visit| {
             let Some(span) = Span::of(&visit) else {

@@ -6,6 +6,7 @@
 //!
 //! What the records are and when which is sent: `docs/stream-format.md`.
 
+mod damage;
 mod dedup;
 mod encryption;
 mod error;
@@ -22,10 +23,12 @@ mod saved;
 mod source;
 mod walk;
 
+pub use damage::{Damage, DamagedPart, PATTERN};
 pub use dedup::{DedupError, Deduplicated, deduplicate};
 pub use encryption::SourceEncryption;
 pub use error::SendError;
 pub use features::{DatasetFeature, SendOptions};
+use pipeline::OnDamage;
 pub use pipeline::{Progress, Sent};
 pub use resolve::{ResolveError, Resolved};
 pub use resume::{ResumeError, ResumePoint};
@@ -49,5 +52,23 @@ pub fn send(
     output: &mut dyn Write,
     progress: &Progress,
 ) -> Result<Sent, SendError> {
-    pipeline::run(pool, source, options, output, progress)
+    pipeline::run(pool, source, options, output, progress, OnDamage::Stop)
+}
+
+/// Sends a snapshot with what of it can be read, and tells `damaged` of the rest, in the order of the stream.
+///
+/// Receivers take the stream for whole: a [pattern](PATTERN) goes in the place of each block that cannot be read.
+///
+/// # Errors
+/// As [`send`], where the object set itself cannot be read, and where the output fails.
+pub fn send_skipping_damage(
+    pool: &Pool,
+    source: &Source,
+    options: SendOptions,
+    output: &mut dyn Write,
+    progress: &Progress,
+    damaged: &mut dyn FnMut(Damage),
+) -> Result<Sent, SendError> {
+    let on_damage = OnDamage::Skip(damaged);
+    pipeline::run(pool, source, options, output, progress, on_damage)
 }

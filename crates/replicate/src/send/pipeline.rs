@@ -7,6 +7,7 @@
 //!
 //! Memory is bounded by a budget of bytes in flight: the walker waits when the output is that far behind.
 
+use super::damage::Damage;
 use super::job::{Failure, Job, Scratch};
 use super::plan::Plan;
 use super::walk::{Ending, walk};
@@ -42,6 +43,14 @@ impl Progress {
     }
 }
 
+/// What a send does about blocks that cannot be read.
+pub(super) enum OnDamage<'a> {
+    /// It ends.
+    Stop,
+    /// It tells of each, in the order of the stream, and goes on.
+    Skip(&'a mut dyn FnMut(Damage)),
+}
+
 /// What was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
@@ -57,11 +66,13 @@ pub(super) fn run(
     options: SendOptions,
     output: &mut dyn Write,
     progress: &Progress,
+    mut on_damage: OnDamage<'_>,
 ) -> Result<Sent, SendError> {
+    let skips_damage = matches!(on_damage, OnDamage::Skip(_));
     let plan = Plan::new(pool, source, options)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let (job_sender, job_receiver) = unbounded::<Work>();
-    let (ordered_sender, ordered_receiver) = unbounded::<Receiver<Done>>();
+    let (ordered_sender, ordered_receiver) = unbounded::<Expected>();
     let (spare_sender, spare_receiver) = unbounded::<Job>();
     let (ahead_sender, ahead_receiver) = bounded::<BlockPointer>(READ_AHEAD_QUEUE);
     let budget = Budget::new(FLIGHT_BYTES);
@@ -71,7 +82,7 @@ pub(super) fn run(
         for _ in 0..workers {
             let (jobs, ahead) = (job_receiver.clone(), ahead_receiver.clone());
             Builder::new()
-                .spawn_scoped(scope, move || work(plan.reader(), &jobs, &ahead))
+                .spawn_scoped(scope, move || work(plan.reader(), &jobs, &ahead, skips_damage))
                 .map_err(SendError::Threads)?;
         }
         drop((job_receiver, ahead_receiver));
@@ -82,6 +93,7 @@ pub(super) fn run(
             jobs: job_sender,
             ordered: ordered_sender,
             ahead: ahead_sender,
+            skips_damage,
         };
         let walker = Builder::new()
             .spawn_scoped(scope, move || walk.run())
@@ -94,8 +106,21 @@ pub(super) fn run(
         };
         let mut emitted = emitter.record(&Record::Begin(plan.begin.clone()), &plan.list);
         while emitted.is_ok() {
-            let Ok(done) = ordered_receiver.recv() else { break };
-            emitted = emit(&done, source, budget, &spare_sender, &mut emitter);
+            let Ok(expected) = ordered_receiver.recv() else {
+                break;
+            };
+            let taken = take(&expected, source).and_then(|mut job| {
+                emitter.job(&mut job)?;
+                if let OnDamage::Skip(tell) = &mut on_damage {
+                    job.take_damage().for_each(tell);
+                }
+                Ok(job)
+            });
+            budget.release(expected.weight);
+            emitted = taken.map(|mut job| {
+                job.clear();
+                let _ = spare_sender.send(job);
+            });
         }
         // The walker notices that nobody takes its jobs any more, or that its budget is closed.
         drop(ordered_receiver);
@@ -128,8 +153,15 @@ struct Work {
 /// What a worker made of a job.
 type Done = Result<Job, Failure>;
 
+/// A job that will be written next.
+struct Expected {
+    done: Receiver<Done>,
+    /// What it took of the budget.
+    weight: u64,
+}
+
 /// A worker thread: jobs first come first served; between them, blocks that the walker will need.
-fn work(reader: &BlockReader, jobs: &Receiver<Work>, ahead: &Receiver<BlockPointer>) {
+fn work(reader: &BlockReader, jobs: &Receiver<Work>, ahead: &Receiver<BlockPointer>, skips_damage: bool) {
     let mut scratch = Scratch::default();
     let mut ahead = ahead.clone();
     loop {
@@ -145,7 +177,7 @@ fn work(reader: &BlockReader, jobs: &Receiver<Work>, ahead: &Receiver<BlockPoint
             },
             recv(jobs) -> work => {
                 let Ok(Work { mut job, done }) = work else { return };
-                let outcome = job.fill(reader, &mut scratch).map(|()| job);
+                let outcome = job.fill(reader, &mut scratch, skips_damage).map(|()| job);
                 // Nobody waits any more after an error.
                 let _ = done.send(outcome);
             }
@@ -153,22 +185,10 @@ fn work(reader: &BlockReader, jobs: &Receiver<Work>, ahead: &Receiver<BlockPoint
     }
 }
 
-/// Takes the next job in order and writes it.
-fn emit(
-    done: &Receiver<Done>,
-    source: &Source,
-    budget: &Budget,
-    spare: &Sender<Job>,
-    emitter: &mut Emitter<'_>,
-) -> Result<(), SendError> {
-    let job = done.recv().map_err(|_| SendError::Internal)?;
-    let mut job = job.map_err(|failure| failure.of_dataset(&source.name))?;
-    let len = u64_from_usize(job.len());
-    emitter.job(&mut job)?;
-    budget.release(len);
-    job.clear();
-    let _ = spare.send(job);
-    Ok(())
+/// Takes the next job in order, when it is ready.
+fn take(expected: &Expected, source: &Source) -> Result<Job, SendError> {
+    let job = expected.done.recv().map_err(|_| SendError::Internal)?;
+    job.map_err(|failure| failure.of_dataset(&source.name))
 }
 
 /// Gives records their checksums and writes them.
@@ -188,15 +208,19 @@ impl Emitter<'_> {
 
     fn job(&mut self, job: &mut Job) -> Result<(), SendError> {
         let (summer, records) = (&mut self.summer, &mut self.records);
-        let bytes = job.finish(|header, payload_sum| {
-            summer.stamp(header, payload_sum);
-            *records = records.saturating_add(1);
-        });
-        self.output.write_all(bytes)?;
-        self.progress
-            .bytes
-            .fetch_add(u64_from_usize(bytes.len()), Ordering::Relaxed);
-        Ok(())
+        let (output, progress) = (&mut self.output, self.progress);
+        job.finish(
+            |header, payload_sum| {
+                summer.stamp(header, payload_sum);
+                *records = records.saturating_add(1);
+            },
+            &mut |bytes| {
+                output.write_all(bytes)?;
+                let len = u64_from_usize(bytes.len());
+                progress.bytes.fetch_add(len, Ordering::Relaxed);
+                Ok(())
+            },
+        )
     }
 }
 
@@ -206,8 +230,9 @@ struct Walk<'a> {
     budget: &'a Budget,
     spare: Receiver<Job>,
     jobs: Sender<Work>,
-    ordered: Sender<Receiver<Done>>,
+    ordered: Sender<Expected>,
     ahead: Sender<BlockPointer>,
+    skips_damage: bool,
 }
 
 /// Blocks to be read ahead go to the workers, as far as they keep up.
@@ -222,7 +247,7 @@ impl ReadAhead for ToWorkers {
 impl Walk<'_> {
     fn run(self) -> Result<(), SendError> {
         let ahead = ToWorkers(self.ahead.clone());
-        let finished = walk(self.plan, &ahead, &mut |job| {
+        let finished = walk(self.plan, &ahead, self.skips_damage, &mut |job| {
             let full = std::mem::replace(job, self.spare.try_recv().unwrap_or_default());
             self.hand_over(full)
         });
@@ -234,13 +259,16 @@ impl Walk<'_> {
     }
 
     fn hand_over(&self, job: Job) -> Result<(), Ending> {
-        if !self.budget.acquire(u64_from_usize(job.len())) {
+        let weight = job.weight();
+        if !self.budget.acquire(weight) {
             return Err(Ending::Cancelled);
         }
-        let (done, receiver) = bounded(1);
+        let (sender, done) = bounded(1);
         self.jobs
-            .send(Work { job, done })
+            .send(Work { job, done: sender })
             .map_err(|_| Ending::Cancelled)?;
-        self.ordered.send(receiver).map_err(|_| Ending::Cancelled)
+        self.ordered
+            .send(Expected { done, weight })
+            .map_err(|_| Ending::Cancelled)
     }
 }

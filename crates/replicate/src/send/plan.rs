@@ -64,12 +64,13 @@ impl<'a> Plan<'a> {
     }
 
     /// The walk through all that is sent.
-    pub(super) fn traversal<'b>(&'b self, ahead: &'b dyn ReadAhead) -> Traversal<'b> {
+    pub(super) fn traversal<'b>(&'b self, ahead: &'b dyn ReadAhead, skips_damage: bool) -> Traversal<'b> {
         Traversal {
             reader: self.reader(),
             since: self.source.since(),
             resume: self.resume,
             ahead,
+            skips_damage,
         }
     }
 }

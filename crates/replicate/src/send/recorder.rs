@@ -88,6 +88,8 @@ impl<'a> Recorder<'a> {
             }
             Visit::Block { object, id, pointer } => self.block(object, id, pointer, job),
             Visit::Spill { object, pointer } => self.spill(object, pointer, job),
+            // Nothing is sent of it.
+            Visit::Lost { .. } => Ok(()),
         }
     }
 

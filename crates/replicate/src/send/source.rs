@@ -2,9 +2,9 @@
 
 use super::{DatasetFeature, ResumePoint, Saved, SourceEncryption};
 use std::collections::BTreeMap;
-use zferry_zpool::Txg;
 use zferry_zpool::dsl::RedactionList;
-use zferry_zpool::spa::BlockPointer;
+use zferry_zpool::spa::{BlockPointer, BlockReader};
+use zferry_zpool::{Pool, Txg};
 
 /// A snapshot to be sent.
 #[derive(Clone, Debug)]
@@ -35,6 +35,15 @@ pub struct Source {
     pub saved: Option<Saved>,
     /// Where to go on, if a part of the stream has arrived already.
     pub resume: Option<ResumePoint>,
+}
+
+impl Source {
+    /// What reads the snapshot's blocks with its key; `None` where it is not encrypted, or the key not loaded.
+    #[must_use]
+    pub fn keyed_reader(&self, pool: &Pool) -> Option<BlockReader> {
+        let key = self.encryption.as_ref()?.key.clone()?;
+        Some(pool.reader().with_key(key))
+    }
 }
 
 /// What the receiver of an incremental stream has already.

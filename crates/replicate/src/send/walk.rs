@@ -1,15 +1,13 @@
 //! The walk of a send: what it comes by, merged with what is redacted, is laid out as records, job by job.
 
 use super::SendError;
+use super::damage::Damage;
 use super::job::Job;
 use super::merge::Merger;
 use super::plan::Plan;
 use super::recorder::Recorder;
 use zferry_zpool::dmu::{Object, ReadAhead, Stop, Visit};
 use zferry_zpool::{Error, ObjectNumber};
-
-/// A job is handed over when it holds this many bytes of stream.
-pub(super) const JOB_BYTES: usize = 512 << 10;
 
 /// What ends a walk early.
 #[derive(Debug)]
@@ -51,8 +49,14 @@ impl Layout<'_> {
         self.hand_over_full()
     }
 
+    /// Notes what cannot be read.
+    fn note(&mut self, damage: Damage) -> Result<(), Ending> {
+        self.job.note(damage);
+        self.hand_over_full()
+    }
+
     fn hand_over_full(&mut self) -> Result<(), Ending> {
-        if self.job.len() >= JOB_BYTES {
+        if self.job.is_full() {
             (self.take)(&mut self.job)?;
         }
         Ok(())
@@ -63,6 +67,7 @@ impl Layout<'_> {
 pub(super) fn walk<'a>(
     plan: &'a Plan<'a>,
     ahead: &dyn ReadAhead,
+    skips_damage: bool,
     take: &'a mut Take<'a>,
 ) -> Result<(), Ending> {
     let source = plan.source;
@@ -82,12 +87,15 @@ pub(super) fn walk<'a>(
         Stop::Pool(error) => pool_error(error),
         Stop::Visitor(ending) => ending,
     };
-    let walked = plan
-        .traversal(ahead)
-        .run(&source.root, &mut |visit| match &mut merger {
-            Some(merger) => merger.visit(&visit, &mut layout).map_err(ending),
-            None => layout.visit(&visit),
-        });
+    let walked =
+        plan.traversal(ahead, skips_damage)
+            .run(&source.root, &mut |visit| match (&mut merger, visit) {
+                (_, Visit::Lost { object, place, error }) => {
+                    layout.note(Damage::of_metadata(object, place, error))
+                }
+                (Some(merger), visit) => merger.visit(&visit, &mut layout).map_err(ending),
+                (None, visit) => layout.visit(&visit),
+            });
     walked.map_err(ending)?;
     if let Some(merger) = &mut merger {
         merger.finish(&mut layout).map_err(ending)?;

@@ -33,7 +33,7 @@ pub(crate) const LOOKS: [&[&str]; 6] = [
 ];
 
 /// What is sent of it.
-pub(crate) const SENDS: [&[&str]; 9] = [
+pub(crate) const SENDS: [&[&str]; 11] = [
     &["send", "harbour/photos@monday"],
     &["send", "-i", "@monday", "harbour/photos@tuesday"],
     &["send", "-L", "-e", "-c", "harbour/archive@monday"],
@@ -43,6 +43,8 @@ pub(crate) const SENDS: [&[&str]; 9] = [
     &["send", "harbour/chart@tuesday"],
     &["send", "-nv", "-i", "@monday", "harbour/log@friday"],
     &["send", "-v", "harbour/draft@proof"],
+    &["send", "--skip-damaged", "-L", "harbour/photos@tuesday"],
+    &["send", "--skip-damaged", "-c", "-P", "harbour/log@friday"],
 ];
 
 /// The label's size in bytes; there are two at either end.

@@ -75,6 +75,15 @@ pub enum Visit<'a> {
         /// Its number at that height.
         id: BlockId,
     },
+    /// A block that leads to others and cannot be read, in a walk that [skips](Traversal::skips_damage) such.
+    Lost {
+        /// The object to which all below it belongs, or object 0, of which the dnodes are the content.
+        object: &'a Object,
+        /// The block.
+        place: Place,
+        /// Why it cannot be read.
+        error: Error,
+    },
 }
 
 /// Where a walk goes on that was interrupted: all before is passed over.
@@ -96,6 +105,8 @@ pub struct Traversal<'a> {
     pub resume: Option<ResumeAt>,
     /// Reads blocks into the cache before they are needed.
     pub ahead: &'a dyn ReadAhead,
+    /// Whether it goes on behind a block that cannot be read: the visitor is told what is [lost](Visit::Lost).
+    pub skips_damage: bool,
 }
 
 /// One indirect block on the way down.
@@ -237,9 +248,29 @@ impl Walk<'_> {
         self.traversal.is_new(pointer)
     }
 
-    /// Reads a block of metadata, each of which a walk comes by once.
-    fn read(&self, pointer: &BlockPointer) -> std::result::Result<Arc<Block>, Error> {
-        self.allowance.count(pointer)?;
+    /// Tells the visitor of what cannot be read, if the walk is to go on.
+    fn lost<E>(
+        &self,
+        object: &Object,
+        place: Place,
+        error: Error,
+        visit: &mut Visitor<'_, E>,
+    ) -> Result<(), E> {
+        if self.traversal.skips_damage && error.is_damage() {
+            visit(Visit::Lost { object, place, error }).map_err(Stop::Visitor)
+        } else {
+            Err(error.at(place).into())
+        }
+    }
+
+    /// Reads an indirect block, of which each is come by once.
+    fn indirect(
+        &self,
+        object: &Object,
+        pointer: &BlockPointer,
+        level: u8,
+    ) -> std::result::Result<Arc<Block>, Error> {
+        object.check_indirect(pointer, level.saturating_sub(1))?;
         self.traversal.reader.read_cached(pointer)
     }
 
@@ -306,8 +337,10 @@ impl Walk<'_> {
             level,
             block: BlockId(id),
         };
-        if !self.is_new(pointer).map_err(|error| error.at(place))? {
-            return Ok(());
+        match self.is_new(pointer) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => return self.lost(object, place, error, visit),
         }
         if pointer.is_hole() {
             return visit(Visit::Hole {
@@ -320,10 +353,13 @@ impl Walk<'_> {
         if level == 0 || pointer.is_redacted() {
             return leaf(pointer, BlockId(id), visit);
         }
-        object
-            .check_indirect(pointer, level.saturating_sub(1))
+        self.allowance
+            .count(pointer)
             .map_err(|error| Error::from(error).at(place))?;
-        let block = self.read(pointer).map_err(|error| error.at(place))?;
+        let block = match self.indirect(object, pointer, level) {
+            Ok(block) => block,
+            Err(error) => return self.lost(object, place, error, visit),
+        };
         let shift = object.dnode.pointers_per_block_shift();
         let first_child = id.checked_shl(shift).filter(|first| first >> shift == id);
         let first_child = first_child.ok_or_else(|| {
@@ -363,19 +399,41 @@ impl Walk<'_> {
             pointer,
         })
         .map_err(Stop::Visitor)?;
+        self.allowance
+            .count(pointer)
+            .map_err(|error| Error::from(error).at(place))?;
+        let objects = match self.objects_of(set, pointer, first) {
+            Ok(objects) => objects,
+            Err(error) => return self.lost(&set.meta_dnode, place, error, visit),
+        };
+        for (number, dnode) in objects {
+            match dnode {
+                // Slot 0 is the meta-dnode's own number: no object can have it.
+                _ if number == ObjectNumber(0) => {}
+                _ if self.traversal.resume.is_some_and(|resume| number < resume.object) => {}
+                None => visit(Visit::FreeSlot(number)).map_err(Stop::Visitor)?,
+                Some(dnode) => self.object(&Object { number, dnode }, pointer, visit)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects of one block of dnodes and its free slots, all of them before any is visited.
+    fn objects_of(
+        &self,
+        set: &ObjectSet,
+        pointer: &BlockPointer,
+        first: ObjectNumber,
+    ) -> std::result::Result<Vec<(ObjectNumber, Option<Dnode>)>, Error> {
         if pointer.object_type() != ObjectType::DNODE
             || pointer.logical_size() != set.meta_dnode.dnode.data_bytes()
         {
-            return Err(
-                Error::from(Corrupt::new(format!("{pointer} where a block of dnodes is due")))
-                    .at(place)
-                    .into(),
-            );
+            return Err(Corrupt::new(format!("{pointer} where a block of dnodes is due")).into());
         }
-        let block = self.read(pointer).map_err(|error| error.at(place))?;
+        let block = self.traversal.reader.read_cached(pointer)?;
         let mut objects = Vec::new();
         let mut slot = 0_u64;
-        while slot < slots {
+        while slot < set.slots_per_block() {
             let bytes = block
                 .bytes
                 .get(usize_from_u64(slot).saturating_mul(SLOT_BYTES)..)
@@ -398,16 +456,7 @@ impl Walk<'_> {
             slot = slot.saturating_add(u64_from_usize(Dnode::slots(bytes).map_err(place)?));
             objects.push((number, dnode));
         }
-        for (number, dnode) in objects {
-            match dnode {
-                // Slot 0 is the meta-dnode's own number: no object can have it.
-                _ if number == ObjectNumber(0) => {}
-                _ if self.traversal.resume.is_some_and(|resume| number < resume.object) => {}
-                None => visit(Visit::FreeSlot(number)).map_err(Stop::Visitor)?,
-                Some(dnode) => self.object(&Object { number, dnode }, pointer, visit)?,
-            }
-        }
-        Ok(())
+        Ok(objects)
     }
 
     fn object<E>(
@@ -424,14 +473,16 @@ impl Walk<'_> {
             let place = Place {
                 object: object.number,
                 level: 0,
-                block: BlockId(u64::MAX),
+                block: BlockId::SPILL,
             };
-            if self.is_new(spill).map_err(|error| error.at(place))? {
-                visit(Visit::Spill {
+            match self.is_new(spill) {
+                Ok(false) => {}
+                Ok(true) => visit(Visit::Spill {
                     object,
                     pointer: spill,
                 })
-                .map_err(Stop::Visitor)?;
+                .map_err(Stop::Visitor)?,
+                Err(error) => self.lost(object, place, error, visit)?,
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::output::progress;
 
 /// How the command is called. Replication tools look here for what they can ask for.
 pub(super) const USAGE: &str = "\
-zferry send [-DLPVbcehnpsvw] [-i|-I SNAPSHOT] [-R [-X DATASET[,DATASET]...]] SNAPSHOT
+zferry send [-DLPVbcehnpsvw] [--skip-damaged] [-i|-I SNAPSHOT] [-R [-X DATASET[,DATASET]...]] SNAPSHOT
        zferry send [-DLPVcenvw] [-i SNAPSHOT|BOOKMARK] FILESYSTEM|VOLUME|SNAPSHOT
        zferry send [-DLPVbcehnpv] [-i SNAPSHOT|BOOKMARK] --redact BOOKMARK SNAPSHOT
        zferry send [-PVenv] -t <receive_resume_token>
@@ -41,6 +41,9 @@ Examples:
   Send an encrypted snapshot as it is, without its key, or in the clear:
     zferry -d tank.img send -w tank/safe@monday > monday.zsend
     zferry -d tank.img send -K safe.key tank/safe@monday | ssh home zfs receive pool/safe
+
+  Send what can be read of a damaged snapshot, and keep a list of what cannot:
+    zferry -d tank.img send --skip-damaged tank/home@monday > monday.zsend 2> monday.damaged
 
   Ask how large a stream would be:
     zferry -d tank.img send -nv tank/home@monday"
@@ -99,6 +102,11 @@ pub(crate) struct Args {
     /// Send what an interrupted receive into this file system or volume brought
     #[arg(short = 'S', long)]
     pub(super) saved: bool,
+    /// Go on where a block cannot be read: the stream gets the number 0x2f5baddb10c again and again in its place, as
+    /// OpenZFS has it, and its dataset, object, path, offset and length are listed on standard error (with -P in columns).
+    /// Receivers take such a stream for whole, and the exit status is 0: look at the list
+    #[arg(long)]
+    pub(super) skip_damaged: bool,
     /// Send nothing; with -v or -P, say how large the stream would be
     #[arg(short = 'n', long)]
     pub(super) dryrun: bool,
@@ -215,6 +223,11 @@ impl Args {
             SendError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
             error => {
                 let failed = CommandError::failed(format_args!("warning: cannot send '{to}': {error}"));
+                if let SendError::Block { source, .. } | SendError::Pool { source, .. } = &error
+                    && source.is_damage()
+                {
+                    return failed.hint("With --skip-damaged, everything else is sent.");
+                }
                 if matches!(error, SendError::KeyNotLoaded(_)) {
                     return failed.hint("Give the key with -K FILE or --key-prompt, or send the dataset encrypted as it is with -w.");
                 }

@@ -1,6 +1,7 @@
 //! `zferry send`
 
 mod arguments;
+mod damage;
 mod output;
 mod package;
 mod resume;
@@ -8,7 +9,7 @@ mod resume;
 use std::io::{self, Write};
 
 use zferry_replicate::package::{Package, PackageError};
-use zferry_replicate::send::{Progress, ResolveError, Resolved, SendOptions, send};
+use zferry_replicate::send::{Progress, ResolveError, Resolved, SendOptions};
 use zferry_zpool::Pool;
 use zferry_zpool::dsl::{DslPool, check_entity_name};
 
@@ -156,7 +157,7 @@ fn send_resolved(
     let mut output = output::standard_output()?;
     let sending = |output: &mut dyn Write| {
         package.map_or(Ok(()), |package| package.begin(output))?;
-        send(pool, &resolved.source, options, output, &progress)?;
+        damage::send_as_asked(pool, args, &resolved.source, options, output, &progress)?;
         Ok(package.map_or(Ok(()), |package| package.end(output))?)
     };
     let sent = progress::during(

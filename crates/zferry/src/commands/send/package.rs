@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use zferry_replicate::package::{Package, Span, Start, SubStream};
-use zferry_replicate::send::{Progress, ResolveError, send};
+use zferry_replicate::send::{Progress, ResolveError};
 use zferry_zpool::dsl::{Dataset, DslPool, check_entity_name};
 
-use super::{Args, describe, output, print_estimate};
+use super::{Args, damage, describe, output, print_estimate};
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
 use crate::output::progress;
@@ -217,8 +217,9 @@ impl Sending<'_, '_> {
                 reporter,
                 || progress.bytes(),
                 || {
-                    send(
+                    damage::send_as_asked(
                         self.dsl.pool(),
+                        self.args,
                         &source,
                         self.args.send_options(),
                         output,
