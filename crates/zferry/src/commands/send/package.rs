@@ -47,6 +47,7 @@ pub(super) fn run(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandErr
         args.notify(&notice);
     });
     let package = package.map_err(|error| describe(&error, to))?;
+    args.load_key(&dsl, to)?;
     let sending = Sending {
         dsl: &dsl,
         args,
