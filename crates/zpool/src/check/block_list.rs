@@ -71,8 +71,8 @@ pub(super) struct BlockLists<'c, 'o> {
 }
 
 impl BlockLists<'_, '_> {
-    /// Calls `each` with every pointer of a list and of those below it. Returns what the list holds; `None` where it
-    /// could not be read to its end.
+    /// Calls `each` with every pointer of a list and of those below it. Returns what the list holds, frees taken off;
+    /// `None` where it could not be read to its end.
     pub(super) fn walk(
         &mut self,
         list: ObjectNumber,
@@ -125,10 +125,14 @@ impl BlockLists<'_, '_> {
                     break;
                 }
                 left = left.saturating_sub(1);
+                let mut one = Tally::default();
+                one.add(&pointer, self.measure);
                 if pointer.words()[11] & 1 == 1 {
                     frees = frees.saturating_add(1);
+                    tally = tally.minus(one);
+                } else {
+                    tally = tally.plus(one);
                 }
-                tally.add(&pointer, self.measure);
                 each(&pointer, self.findings);
             }
             id = id.saturating_add(1);

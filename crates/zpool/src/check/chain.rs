@@ -361,7 +361,7 @@ impl Chains<'_, '_, '_> {
 }
 
 /// The sums in a deadlist's bonus buffer.
-fn header_of(object: &Object) -> Result<Sizes, Error> {
+pub(super) fn header_of(object: &Object) -> Result<Sizes, Error> {
     let [used, compressed, uncompressed] = Reader::new(object.dnode.bonus(), object.dnode.endian).u64s()?;
     Ok(Sizes {
         used,

@@ -21,15 +21,18 @@ mod block_list;
 mod chain;
 mod claims;
 mod data;
+mod destroyed;
 mod dirs;
 mod features;
 mod finding;
 mod intent_log;
 mod labels;
+mod livelist;
 mod measure;
 mod meta;
 mod names;
 mod objects;
+mod pending;
 mod sectors;
 mod shared;
 mod space;
@@ -42,17 +45,18 @@ pub use finding::{Finding, Observer, Spot};
 
 use crate::spa::BlockPointer;
 use crate::{Error, ObjectNumber, Pool, Txg};
-use block_list::BlockLists;
 use chain::{Chains, Computed};
 use claims::{Claims, Window};
 use data::DataCheck;
 use dirs::{Counting, DirCheck};
 use features::check_features;
 use finding::Findings;
+use livelist::Livelists;
 use measure::Measure;
 use meta::MetaObjects;
 use names::Names;
 use objects::References;
+use pending::Pending;
 use sectors::SectorSet;
 use shared::SharedBlocks;
 use space::SpaceCheck;
@@ -194,7 +198,15 @@ impl<'c> Check<'c> {
         let counted = self.walk_meta(&mut meta, claims, findings, blocks_max, &mut data);
         self.report.datasets = zferry_wire::u64_from_usize(meta.datasets.len());
         let names = Names::read(self.pool, &meta)?;
-        let free = self.pending(&meta, claims, findings)?;
+        let free = Pending {
+            pool: self.pool,
+            measure: self.measure,
+            meta: &meta,
+            claims,
+            findings,
+            blocks_max,
+        }
+        .run()?;
         let mut chains = Chains {
             pool: self.pool,
             meta: &meta,
@@ -212,6 +224,13 @@ impl<'c> Check<'c> {
         }
         self.claim_logs(&meta, &names, claims, findings);
         if is_first_pass {
+            Livelists {
+                pool: self.pool,
+                measure: self.measure,
+                findings,
+                lists_max: meta.types.len(),
+            }
+            .check(&meta, &names, &computed);
             let counting = Counting { meta: counted, free };
             DirCheck::new(self.pool, &meta, &names, &computed, counting, findings).run();
             let counts = References::new(self.pool, &meta, findings).run();
@@ -277,34 +296,5 @@ impl<'c> Check<'c> {
         compare(self.pool.reader(), roots, &mut check);
         let is_complete = check.change.is_complete && check.blocks_left > 0;
         is_complete.then_some(check.change.born)
-    }
-
-    /// What is allocated and waits to be freed. Returns what `$FREE` must count.
-    fn pending(
-        &self,
-        meta: &MetaObjects,
-        claims: &mut Claims<'c>,
-        findings: &mut Findings<'_>,
-    ) -> Result<Option<Tally>, Error> {
-        let mut free = Some(Tally::default());
-        for (name, is_counted) in [("sync_bplist", false), ("free_bpobj", true)] {
-            let Some(number) = self.pool.directory_entry(name)?.and_then(|value| value.as_u64()) else {
-                continue;
-            };
-            let number = ObjectNumber(number);
-            let mut lists = BlockLists {
-                pool: self.pool,
-                measure: self.measure,
-                findings,
-                lists_max: meta.types.len(),
-            };
-            let listed = lists.walk(number, &mut |pointer, findings| {
-                claims.claim(&|| Spot::meta(number), pointer, findings);
-            });
-            if is_counted {
-                free = free.zip(listed).map(|(free, listed)| free.plus(listed));
-            }
-        }
-        Ok(free)
     }
 }

@@ -51,7 +51,7 @@ impl Tally {
 
 /// A hash of what tells a block from others. Lists of block pointers keep no more than this of them: where it is, what
 /// it is, and when it was born.
-fn identity(pointer: &BlockPointer) -> u64 {
+pub(super) fn identity(pointer: &BlockPointer) -> u64 {
     let mut hasher = DefaultHasher::new();
     let words = pointer.words();
     let [first, second, .., birth] = [words[0], words[1], words[6], words[10]];

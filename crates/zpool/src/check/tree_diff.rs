@@ -47,6 +47,11 @@ pub(super) trait Changes {
     fn object(&mut self, number: ObjectNumber, earlier: Option<&Dnode>, later: Option<&Dnode>);
     /// Something that could not be read, of the later set (`true`) or the earlier.
     fn problem(&mut self, is_later: bool, place: Where, error: Error);
+    /// Whether a block of the later set, and what is below it, is to be looked at. The shift says how many blocks lie below
+    /// one pointer of its object.
+    fn is_wanted(&mut self, _place: Place, _pointer: &BlockPointer, _shift: u32) -> bool {
+        true
+    }
     /// Whether to stop here.
     fn is_over(&self) -> bool {
         false
@@ -270,16 +275,18 @@ fn compare_object(
             .filter(|spill| !spill.is_hole())
     });
     if spills.earlier != spills.later {
-        let place = Where::Block(Place {
+        let place = Place {
             object: number,
             level: 0,
             block: BlockId::SPILL,
-        });
+        };
         if let Some(spill) = spills.earlier {
-            changes.gone(place, &spill);
+            changes.gone(Where::Block(place), &spill);
         }
-        if let Some(spill) = spills.later {
-            changes.born(place, &spill);
+        if let (Some(spill), Some(dnode)) = (spills.later, dnodes.later)
+            && changes.is_wanted(place, &spill, dnode.pointers_per_block_shift())
+        {
+            changes.born(Where::Block(place), &spill);
         }
     }
     if dnodes.earlier.is_some() || dnodes.later.is_some() {
@@ -354,11 +361,19 @@ impl Walk<'_, '_> {
         {
             return None;
         }
-        let place = Where::Block(Place {
+        let place = Place {
             object: self.number,
             level,
             block: id,
-        });
+        };
+        if let (Node::Block(later), Some(dnode)) = (&nodes.later, self.dnodes.later)
+            && !self
+                .changes
+                .is_wanted(place, later, dnode.pointers_per_block_shift())
+        {
+            return None;
+        }
+        let place = Where::Block(place);
         if let Node::Block(pointer) = &nodes.earlier {
             self.changes.gone(place, pointer);
         }
