@@ -6,7 +6,7 @@
 
 use super::metaslab::Metaslab;
 use super::space::TopVdevSpace;
-use super::space_map::SpaceMapPhys;
+use super::space_map::{Logged, SpaceMapPhys};
 use super::{BlockPointer, BlockReader, Dva};
 use crate::dmu::ObjectSet;
 use crate::{Corrupt, Error, Txg};
@@ -271,6 +271,27 @@ impl Allocator {
                 let deferred = deferred.filter(|range| range.vdev == number);
                 let deferred = deferred.map(|range| (range.start, range.end));
                 metaslab.load(reader, self.meta.as_ref(), top.ashift, deferred)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what logs of space maps say, from the oldest on.
+    pub(crate) fn apply_logged(&mut self, reader: &BlockReader, logged: &[Logged]) -> Result<(), Error> {
+        for entry in logged {
+            let outside = || Corrupt::new(format!("a log of space maps for vdev {}", entry.vdev));
+            let top = usize::try_from(entry.vdev).ok();
+            let top = top.and_then(|vdev| self.tops.get_mut(vdev)).ok_or_else(outside)?;
+            let (ashift, shift) = (top.ashift, top.metaslab_shift);
+            let index = usize_from_u64(entry.offset.checked_shr(shift).unwrap_or(u64::MAX));
+            let metaslab = top.metaslabs.get_mut(index).ok_or_else(outside)?;
+            metaslab.load(reader, self.meta.as_ref(), ashift, std::iter::empty())?;
+            let end = entry.offset.saturating_add(entry.bytes.unsigned_abs());
+            metaslab.overtake(entry.offset, end, entry.bytes < 0)?;
+        }
+        for metaslab in self.tops.iter_mut().flat_map(|top| &mut top.metaslabs) {
+            if metaslab.is_overtaken {
+                metaslab.is_all_overtaken();
             }
         }
         Ok(())

@@ -22,6 +22,10 @@ pub(crate) struct Metaslab {
     pub(crate) length: u64,
     /// What is allocated by the last commit, in bytes.
     pub(crate) allocated: u64,
+    /// Whether the last commit has no space map for it yet.
+    pub(crate) is_new: bool,
+    /// Whether its space map lacks what logs say, and is to be written anew.
+    pub(crate) is_overtaken: bool,
     loaded: Option<Loaded>,
     /// What the open group has taken.
     taken: RangeSet,
@@ -55,6 +59,8 @@ impl Metaslab {
             map: None,
             length: 0,
             allocated: 0,
+            is_new: false,
+            is_overtaken: false,
             loaded: None,
             taken: RangeSet::default(),
             given: RangeSet::default(),
@@ -74,7 +80,7 @@ impl Metaslab {
 
     /// Whether the open group changed anything.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.taken.is_empty() || !self.given.is_empty()
+        self.is_overtaken || !self.taken.is_empty() || !self.given.is_empty()
     }
 
     /// Learns what is free from the space map, which lies in `meta` as last committed. `deferred` is what may not be
@@ -91,7 +97,7 @@ impl Metaslab {
         }
         let mut free = RangeSet::default();
         free.insert(self.start, self.end());
-        if let (Some(map), Some(meta)) = (self.map, meta) {
+        if let (Some(map), Some(meta), false) = (self.map, meta, self.is_new) {
             self.replay(reader, meta, map, ashift, &mut free)?;
         }
         let mut usable = free.clone();
@@ -156,6 +162,33 @@ impl Metaslab {
             .into());
         }
         Ok(())
+    }
+
+    /// Takes over what a log says that its space map does not. The metaslab must be loaded and unchanged.
+    pub(crate) fn overtake(&mut self, start: u64, end: u64, is_free: bool) -> Result<(), Error> {
+        let loaded = self.loaded.as_mut();
+        let loaded = loaded.ok_or_else(|| Error::Invalid("metaslab that was not loaded".to_owned()))?;
+        let fits = if is_free {
+            loaded.free.insert(start, end)
+        } else {
+            loaded.free.remove(start, end)
+        };
+        if !fits {
+            return Err(Corrupt::new(format!(
+                "a log of space maps takes or gives back {start} to {end} against what was said before"
+            ))
+            .into());
+        }
+        self.is_overtaken = true;
+        Ok(())
+    }
+
+    /// The last of what logs say has been taken over.
+    pub(crate) fn is_all_overtaken(&mut self) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.usable = loaded.free.clone();
+            self.allocated = self.bytes.saturating_sub(loaded.free.bytes());
+        }
     }
 
     /// Takes `len` bytes from `cursor` on, or from anywhere; returns where.
@@ -256,6 +289,7 @@ impl Metaslab {
     /// The open group is committed. Returns what it gave back, which may not be taken yet.
     pub(crate) fn committed(&mut self) -> Vec<(u64, u64)> {
         self.allocated = self.allocated_now();
+        (self.is_new, self.is_overtaken) = (false, false);
         self.taken = RangeSet::default();
         let returned = std::mem::take(&mut self.returned);
         let given: Vec<_> = std::mem::take(&mut self.given).iter().collect();

@@ -18,7 +18,7 @@ use super::{AllocationClass, TopVdevSpace};
 use crate::dmu::{Allowance, Object};
 use crate::zap;
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Pool};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use zferry_wire::{Reader, u64_from_usize, usize_from_u64};
 
@@ -126,6 +126,17 @@ impl PoolUsage {
     }
 }
 
+/// What a log of space maps says of a range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Logged {
+    /// The top-level vdev.
+    pub(crate) vdev: u64,
+    /// Where it begins, in bytes.
+    pub(crate) offset: u64,
+    /// How long it is, in bytes; negative where it was given back.
+    pub(crate) bytes: i64,
+}
+
 /// What the logs add to the space maps: bytes by vdev and metaslab, since that metaslab's map was last written.
 type Unflushed = HashMap<(u64, u64), i64>;
 
@@ -136,7 +147,7 @@ impl Pool {
     /// Where one cannot be read.
     pub fn usage(&self) -> Result<PoolUsage, Error> {
         let vdevs = self.top_vdevs();
-        let unflushed = self.unflushed(&vdevs)?;
+        let unflushed = self.unflushed()?;
         let usages = vdevs.into_iter().map(|vdev| self.vdev_usage(vdev, &unflushed));
         let vdevs = usages.collect::<Result<Vec<_>, Error>>()?;
         let sum = |value: fn(&VdevUsage) -> u64| {
@@ -228,20 +239,34 @@ impl Pool {
     }
 
     /// What the logs of space maps add to the maps themselves.
-    fn unflushed(&self, vdevs: &[TopVdevSpace]) -> Result<Unflushed, Error> {
+    fn unflushed(&self) -> Result<Unflushed, Error> {
+        let vdevs = self.top_vdevs();
+        let shifts: HashMap<u64, u32> = vdevs.iter().map(|vdev| (vdev.id, vdev.metaslab_shift)).collect();
         let mut unflushed = Unflushed::new();
+        for entry in self.logged()? {
+            if let Some(shift) = shifts.get(&entry.vdev) {
+                let sum = unflushed.entry((entry.vdev, entry.offset >> shift)).or_default();
+                *sum = sum.saturating_add(entry.bytes);
+            }
+        }
+        Ok(unflushed)
+    }
+
+    /// What logs of space maps say that is not in the maps of their metaslabs yet, in the order of time.
+    pub(crate) fn logged(&self) -> Result<Vec<Logged>, Error> {
         let Some(table) = self
             .directory_entry("com.delphix:log_spacemap_zap")?
             .and_then(|value| value.as_u64())
         else {
-            return Ok(unflushed);
+            return Ok(Vec::new());
         };
         let mut since = HashMap::new();
-        for vdev in vdevs {
+        let vdevs = self.top_vdevs();
+        for vdev in &vdevs {
             since.insert(vdev.id, (vdev, self.unflushed_since(vdev)?));
         }
         let table = self.meta_object(ObjectNumber(table))?;
-        let allowance = Allowance::of_pool(self.reader());
+        let mut logs = BTreeMap::new();
         for entry in zap::entries(self.reader(), &table)? {
             let name = entry.name_lossy();
             let txg = u64::from_str_radix(&name, 16).ok();
@@ -250,21 +275,22 @@ impl Pool {
                 .value
                 .as_u64()
                 .ok_or_else(|| Corrupt::new("log of space maps that is no object"))?;
-            self.for_each_logged(ObjectNumber(log), &allowance, &mut |vdev, offset, bytes| {
-                let Some((vdev, since)) = since.get(&vdev) else {
+            logs.insert(txg, ObjectNumber(log));
+        }
+        let allowance = Allowance::of_pool(self.reader());
+        let mut logged = Vec::new();
+        for (txg, log) in logs {
+            self.for_each_logged(log, &allowance, &mut |vdev, offset, bytes| {
+                let Some((top, since)) = since.get(&vdev) else {
                     return;
                 };
-                let metaslab = offset >> vdev.metaslab_shift;
-                if since
-                    .get(usize_from_u64(metaslab))
-                    .is_some_and(|since| txg >= *since)
-                {
-                    let sum = unflushed.entry((vdev.id, metaslab)).or_default();
-                    *sum = sum.saturating_add(bytes);
+                let metaslab = usize_from_u64(offset >> top.metaslab_shift);
+                if since.get(metaslab).is_some_and(|since| txg >= *since) {
+                    logged.push(Logged { vdev, offset, bytes });
                 }
             })?;
         }
-        Ok(unflushed)
+        Ok(logged)
     }
 
     /// By metaslab, the transaction group from which on the logs add to its map.

@@ -40,6 +40,8 @@ const WRITABLE: &[Feature] = &[
     Feature::Encryption,
     Feature::ProjectQuota,
     Feature::SpacemapV2,
+    Feature::LogSpacemap,
+    Feature::VdevZapsV2,
     Feature::ResilverDefer,
     Feature::BookmarkV2,
     Feature::RedactionBookmarks,
@@ -87,6 +89,11 @@ pub(super) fn check_writable(pool: &Pool, is_forced: bool) -> Result<(), Error> 
         return Err(Error::ReadOnly("it has a checkpoint".to_owned()));
     }
     check_vdevs(pool.vdevs())?;
+    let directory = pool.meta_object(ObjectNumber(1))?;
+    let entries = crate::zap::entries(pool.reader(), &directory)?;
+    if entries.iter().any(|entry| entry.name.starts_with(b"DDT-")) {
+        return Err(Error::ReadOnly("it has deduplicated blocks".to_owned()));
+    }
     let mut unknown = Vec::new();
     for table in ["features_for_read", "features_for_write"] {
         let table = pool.directory_object(table)?;

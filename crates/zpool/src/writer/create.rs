@@ -24,7 +24,7 @@ const PACKED_LIST_SIZE: ObjectType = ObjectType(4);
 const SPACE_MAP_HEADER: ObjectType = ObjectType(7);
 const SPACE_MAP: ObjectType = ObjectType(8);
 const OTN_ZAP_METADATA: ObjectType = ObjectType(0xc4);
-const SPACE_MAP_HEADER_BYTES: usize = 320;
+pub(super) const SPACE_MAP_HEADER_BYTES: usize = 320;
 /// The least size of a sector, as a power of two, where nothing else is asked for.
 const ASHIFT: u32 = 12;
 
@@ -407,20 +407,25 @@ impl PoolWriter {
         self.set_add(all, table)
     }
 
+    /// An empty space map.
+    pub(super) fn new_space_map(&mut self, ashift: u32) -> Result<ObjectNumber, Error> {
+        let block_bytes = 1_u32.checked_shl(ashift.max(ASHIFT)).unwrap_or(4096);
+        let spec = ObjectSpec {
+            indirect_shift: 14,
+            ..ObjectSpec::new(SPACE_MAP, block_bytes)
+        };
+        let number = self.new_object(&spec.with_bonus(SPACE_MAP_HEADER, vec![0; SPACE_MAP_HEADER_BYTES]))?;
+        self.put_bonus(number, &number.0.to_le_bytes())?;
+        Ok(number)
+    }
+
     fn make_space_maps_of(&mut self, vdev: usize) -> Result<ObjectNumber, Error> {
         let missing = || Error::Invalid("a vdev that is not there".to_owned());
         let top = self.io.allocator.tops.get(vdev).ok_or_else(missing)?;
         let (count, ashift) = (top.metaslabs.len(), top.ashift);
-        let block_bytes = 1_u32.checked_shl(ashift.max(ASHIFT)).unwrap_or(4096);
         let mut numbers = Vec::new();
         for index in 0..count {
-            let spec = ObjectSpec {
-                indirect_shift: 14,
-                ..ObjectSpec::new(SPACE_MAP, block_bytes)
-            };
-            let number =
-                self.new_object(&spec.with_bonus(SPACE_MAP_HEADER, vec![0; SPACE_MAP_HEADER_BYTES]))?;
-            self.put_bonus(number, &number.0.to_le_bytes())?;
+            let number = self.new_space_map(ashift)?;
             numbers.push(number.0);
             let top = self.io.allocator.tops.get_mut(vdev).ok_or_else(missing)?;
             if let Some(metaslab) = top.metaslabs.get_mut(index) {

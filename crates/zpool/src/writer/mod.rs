@@ -23,6 +23,7 @@ mod file_system;
 mod history;
 mod holds;
 mod lists;
+mod logs;
 mod meta;
 mod objects;
 mod promote;
@@ -130,7 +131,12 @@ impl PoolWriter {
         let mut writer = Self::over(pool, vdevs, environment)?;
         writer.state = LabelState::EXPORTED;
         writer.is_config_dirty = state != LabelState::EXPORTED;
+        let spaces = config::top_spaces(&writer.config)?;
+        let is_taken_over = writer.take_over_space(&spaces)?;
         writer.free_what_was_deferred()?;
+        if is_taken_over {
+            writer.commit()?;
+        }
         writer.remove_leftovers()?;
         Ok(writer)
     }

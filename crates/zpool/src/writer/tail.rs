@@ -175,9 +175,10 @@ impl PoolWriter {
         let metaslab = top.metaslabs.get(index).ok_or_else(missing)?;
         let (start, length) = (metaslab.start, metaslab.length);
         let ranges = metaslab.allocated_ranges()?;
+        let is_overtaken = metaslab.is_overtaken;
         let mut object = self.mos.object(&mut self.io, number)?.clone();
         let block_bytes = object.dnode.data_bytes();
-        let is_condensed = is_bloated(length, &ranges, block_bytes);
+        let is_condensed = is_overtaken || is_bloated(length, &ranges, block_bytes);
         let mut ledger = std::mem::take(&mut self.mos.ledger);
         let mut context = crate::dmu::Context {
             io: &mut self.io,
