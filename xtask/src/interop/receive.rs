@@ -1,5 +1,6 @@
-//! Receives every known full stream into a pool that zferry makes, and has OpenZFS look at it: `zdb -bcc` finds nothing
-//! wrong and nothing leaked, and `ozfs send` says the same of it as of a pool that `ozfs recv` made.
+//! Receives every known plain stream into a pool that zferry makes, an incremental one after its source, and has OpenZFS
+//! look at it: `zdb -bcc` finds nothing wrong and nothing leaked, and `ozfs send` says the same of it as of a pool that
+//! `ozfs recv` made.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
-use zferry_fixtures::{Line, corpus, target, workspace};
+use zferry_fixtures::{Line, corpus, example, target, workspace};
 use zferry_zstream::reader::StreamReader;
 use zferry_zstream::record::{DedupKey, Record, Write};
 
 use super::Arguments;
+use super::plan::Plan;
 use super::pool::{POOL, Pool, Received, examine};
 use crate::tools::{Judges, check, shown, succeed};
 
@@ -32,7 +34,10 @@ pub(super) struct Tally {
 /// A stream and what is known of it.
 struct Stream {
     line: Line,
-    path: PathBuf,
+    /// The pool that it was sent from.
+    image: PathBuf,
+    /// The stream as the kernel sent it, where it is kept.
+    path: Option<PathBuf>,
 }
 
 /// How many streams are judged at a time: most of it is zdb, which has one thread.
@@ -78,23 +83,32 @@ impl Tally {
     }
 }
 
-/// The full, plain streams of the corpus.
+/// The plain streams of the corpus, and the incremental ones of the example pool.
 fn streams() -> Result<Vec<Stream>> {
-    let Some(corpus) = corpus() else {
-        return Ok(Vec::new());
-    };
     let plain = |line: &Line| {
-        !["-i", "-I", "-R", "-p", "-w", "-b", "-h", "-t"]
+        !["-I", "-R", "-p", "-w", "-b", "-h", "-t"]
             .iter()
             .any(|option| line.has(option))
     };
-    let lines = corpus.manifest()?.into_iter().filter(plain);
-    Ok(lines
+    let example = example()?;
+    let lines = example.manifest()?.into_iter();
+    let mut streams: Vec<Stream> = lines
+        .filter(|line| plain(line) && line.has("-i"))
         .map(|line| Stream {
-            path: corpus.stream(&line.name),
+            image: example.image().to_path_buf(),
+            path: None,
             line,
         })
-        .collect())
+        .collect();
+    if let Some(corpus) = corpus() {
+        let lines = corpus.manifest()?.into_iter().filter(plain);
+        streams.extend(lines.map(|line| Stream {
+            image: corpus.file(&format!("{}.img", line.pool())),
+            path: Some(corpus.stream(&line.name)),
+            line,
+        }));
+    }
+    Ok(streams)
 }
 
 fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Result<Received> {
@@ -104,42 +118,82 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
     fs::create_dir_all(folder)?;
     let folder = fs::canonicalize(folder)?;
     let image = folder.join(format!("{POOL}.img"));
-    let sent = stream.line.arguments.last().context("nothing is sent")?;
-    let (_, snapshot) = sent.split_once('@').context("no snapshot is sent")?;
-    let into = format!("{POOL}/x@{snapshot}");
-    let mut receive = Command::new(zferry);
-    receive
-        .args(["receive", "--no-progress", "--size", POOL_SIZE, "--create"])
-        .arg(&image)
-        .arg(&into)
-        .stdin(File::open(&stream.path)?);
-    succeed(&mut receive)?;
+    let plan = Plan::new(&stream.line)?;
+    let theirs = Pool::create(judges, &folder.join("theirs"))?;
+    if let Some(base) = &plan.base {
+        let path = folder.join("base.zsend");
+        zferry_send(zferry, &stream.image, &base.arguments, &path)?;
+        receive(zferry, &image, &path, &base.into, None)?;
+        if theirs.receive(&path, &base.into, None)? == Received::NotJudged {
+            return Ok(Received::NotJudged);
+        }
+    }
+    let path = match &stream.path {
+        Some(path) => path.clone(),
+        None => {
+            let path = folder.join("stream.zsend");
+            zferry_send(zferry, &stream.image, &stream.line.arguments, &path)?;
+            path
+        }
+    };
+    let (into, origin) = (&*plan.into, plan.origin.as_deref());
+    receive(zferry, &image, &path, into, origin)?;
     examine(&folder)?;
     accepted_by_fsck(&image)?;
-
-    let theirs = Pool::create(judges, &folder.join("theirs"))?;
-    if theirs.receive(&stream.path, &into, None)? == Received::NotJudged {
+    if theirs.receive(&path, into, origin)? == Received::NotJudged {
         return Ok(Received::NotJudged);
     }
-    let options: String = stream
-        .line
-        .arguments
-        .iter()
+    let options = stream.line.arguments.iter().filter(|argument| *argument != "-i");
+    let options: String = options
         .filter_map(|argument| argument.strip_prefix('-'))
         .collect();
-    let [ours, theirs] = [(&*folder, "ours.zsend"), (theirs.folder(), "theirs.zsend")]
-        .map(|(pool, name)| send(judges, pool, &into, &options, &folder.join(name)));
-    let (ours, theirs) = (ours?, theirs?);
-    if loses_attributes(&stream.path)? {
-        return Ok(Received::NotJudged);
+    let loses = loses_attributes(&path)?;
+    let from = plan.base.as_ref().map(|base| &*base.into);
+    for from in from.into_iter().map(Some).chain([None]) {
+        let [ours, theirs] = [(&*folder, "ours.zsend"), (theirs.folder(), "theirs.zsend")]
+            .map(|(pool, name)| send(judges, pool, into, from, &options, &folder.join(name)));
+        let (ours, theirs) = (ours?, theirs?);
+        if loses {
+            return Ok(Received::NotJudged);
+        }
+        compare(&ours, &theirs)?;
     }
-    compare(&ours, &theirs)?;
     Ok(Received::Yes)
 }
 
-fn send(judges: &Judges, pool: &Path, snapshot: &str, options: &str, stream: &Path) -> Result<PathBuf> {
+/// Has zferry receive a stream into a pool, which it makes if it is not there.
+fn receive(zferry: &Path, image: &Path, stream: &Path, into: &str, origin: Option<&str>) -> Result<()> {
+    let mut command = Command::new(zferry);
+    command
+        .args(["receive", "--no-progress", "--size", POOL_SIZE, "--create"])
+        .arg(image);
+    if let Some(origin) = origin {
+        command.arg("-o").arg(format!("origin={origin}"));
+    }
+    succeed(command.arg(into).stdin(File::open(stream)?))
+}
+
+/// Has zferry send from a pool.
+fn zferry_send(zferry: &Path, image: &Path, arguments: &[String], stream: &Path) -> Result<()> {
+    let mut command = Command::new(zferry);
+    command.arg("-d").arg(image).arg("send").args(arguments);
+    let status = command.stdout(File::create(stream)?).status();
+    check(&command, status.with_context(|| shown(&command))?)
+}
+
+fn send(
+    judges: &Judges,
+    pool: &Path,
+    snapshot: &str,
+    from: Option<&str>,
+    options: &str,
+    stream: &Path,
+) -> Result<PathBuf> {
     let mut command = Command::new(&judges.ozfs);
     command.arg("send").arg(pool).arg(snapshot);
+    if let Some(from) = from {
+        command.args(["-i", from]);
+    }
     if !options.is_empty() {
         command.arg(format!("-{options}"));
     }

@@ -6,6 +6,7 @@
 
 use super::ReceiveError;
 use super::batch::{Body, Item, Recipe};
+use super::existing::{Fate, free_slots, is_same, make_room};
 use super::payload::{object_type, to_our_order, uncompress};
 use super::rules::record::RecordFault;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const OBJECT_LIMIT: u64 = 1 << 48;
 
 /// Why a record could not be applied.
 #[derive(Debug)]
-enum Failure {
+pub(super) enum Failure {
     Fault(RecordFault),
     Receive(ReceiveError),
 }
@@ -58,10 +59,14 @@ pub(super) struct Applier<'w> {
     endian: Endian,
     /// The guid of the snapshot that is received.
     guid: u64,
+    /// Whether the stream holds all there is, so that it replaces what is there.
+    is_full: bool,
     /// Whether objects and spill blocks are marked as the sender knows them.
     marks_spill: bool,
     /// The object that blocks were written to last, and the size of its blocks, in bytes.
     last: Option<(u64, u64)>,
+    /// The highest object that there was a record for.
+    highest: u64,
     has_committed: bool,
 }
 
@@ -80,8 +85,10 @@ impl<'w> Applier<'w> {
             policies,
             endian,
             guid: begin.to_guid,
+            is_full: begin.from_guid == 0,
             marks_spill: begin.flags.contains(BeginFlags::SPILL_BLOCK),
             last: None,
+            highest: 0,
             has_committed: false,
         }
     }
@@ -113,7 +120,19 @@ impl<'w> Applier<'w> {
         self.has_committed
     }
 
+    /// Frees every object behind the last that the stream has: of a full stream that goes over an origin.
+    pub(super) fn free_behind(&mut self) -> Result<(), ReceiveError> {
+        let mut objects = self.writer.objects(self.dataset)?;
+        let mut from = ObjectNumber(self.highest.saturating_add(1));
+        while let Some(number) = objects.next_object(from)? {
+            objects.free_object(number)?;
+            from = ObjectNumber(number.0.saturating_add(1));
+        }
+        Ok(())
+    }
+
     fn apply_one(&mut self, item: Item) -> Result<(), Failure> {
+        self.highest = self.highest.max(object_of(&item.record));
         match item.record {
             Record::Object(object) => match item.body {
                 Body::Bytes(bonus) => self.object(&object, bonus),
@@ -153,12 +172,14 @@ impl<'w> Applier<'w> {
             compression: object.compression.0,
             ..ObjectSpec::new(object_type(object.object_type), object.block_size)
         };
-        let keeps_spill = self.marks_spill && object.flags.contains(RecordFlags::OBJECT_SPILL);
-        let removes_spill = self.marks_spill && !keeps_spill;
+        let has_spill = object.flags.contains(RecordFlags::OBJECT_SPILL);
+        let (marks_spill, is_full) = (self.marks_spill, self.is_full);
         let mut objects = self.objects()?;
-        let mut is_new = true;
         match objects.slot(number)? {
-            Slot::Free => {}
+            Slot::Free => {
+                free_slots(&mut objects, number, spec.slots)?;
+                objects.claim(number, &spec)?;
+            }
             Slot::Interior(of) => {
                 return Err(RecordFault::SlotTaken {
                     slot: number.0,
@@ -167,17 +188,24 @@ impl<'w> Applier<'w> {
                 .into());
             }
             Slot::Object(found) => {
-                is_new = make_room(&mut objects, number, &found, &spec)?;
-                if !is_new && removes_spill && found.has_spill {
-                    objects.remove_spill(number)?;
+                let fate = make_room(&mut objects, number, &found, &spec, is_full)?;
+                free_slots(&mut objects, number, spec.slots)?;
+                match fate {
+                    Fate::Freed => objects.claim(number, &spec)?,
+                    Fate::Stays { block_bytes } => {
+                        let spec = ObjectSpec {
+                            block_bytes,
+                            ..spec.clone()
+                        };
+                        let keeps_spill = if is_same(&found, &spec) {
+                            !marks_spill || has_spill
+                        } else {
+                            marks_spill && has_spill
+                        };
+                        objects.reclaim(number, &spec, keeps_spill)?;
+                    }
                 }
             }
-        }
-        free_slots(&mut objects, number, spec.slots)?;
-        if is_new {
-            objects.claim(number, &spec)?;
-        } else {
-            objects.reclaim(number, &spec, keeps_spill)?;
         }
         // What happens to lie behind the used part is sent too, up to a multiple of 8.
         if let Some(behind) = bonus.get(spec.bonus.len()..).filter(|behind| !behind.is_empty()) {
@@ -213,20 +241,15 @@ impl<'w> Applier<'w> {
             };
             return self.write_block(write.object, write.offset, block_size, &block);
         }
-        let Body::Bytes(mut payload) = body else {
-            return Err(RecordFault::Misplaced {
-                object: write.object,
-                offset: write.offset,
-                length: write.logical_size,
-                block_size,
+        let payload = match body {
+            // Its object kept the smaller blocks that it has here.
+            Body::Ready(block) => block.into_content()?,
+            Body::Bytes(mut payload) if write.compression == CompressionType::NONE => {
+                to_our_order(&mut payload, object_type(write.object_type), self.endian);
+                payload
             }
-            .into());
+            Body::Bytes(payload) => uncompress(write.compression, &payload, write.logical_size)?,
         };
-        if write.compression == CompressionType::NONE {
-            to_our_order(&mut payload, object_type(write.object_type), self.endian);
-        } else {
-            payload = uncompress(write.compression, &payload, write.logical_size)?;
-        }
         let number = ObjectNumber(write.object);
         Ok(self.objects()?.write(number, write.offset, &payload)?)
     }
@@ -376,34 +399,15 @@ fn is_spill(write: &WriteEmbedded) -> bool {
         && write.offset == 0_u64.wrapping_sub(write.length.wrapping_mul(2))
 }
 
-/// Clears an object that is there of what cannot stay when it becomes what `spec` says. Says whether it was freed, as
-/// its number of slots changes.
-///
-/// A full stream replaces whatever is there, so contents go wherever blocks change their size or pointers get fewer.
-fn make_room(
-    objects: &mut ObjectSetWriter<'_>,
-    number: ObjectNumber,
-    found: &ObjectInfo,
-    spec: &ObjectSpec,
-) -> Result<bool, Failure> {
-    if spec.slots != found.slots {
-        objects.free_object(number)?;
-        return Ok(true);
+/// The object that a record is for; 0 for a range of them.
+const fn object_of(record: &Record) -> u64 {
+    match record {
+        Record::Object(object) => object.object,
+        Record::Write(write) => write.object,
+        Record::WriteByRef(write) => write.object,
+        Record::WriteEmbedded(write) => write.object,
+        Record::Spill(spill) => spill.object,
+        Record::Free(free) => free.object,
+        _ => 0,
     }
-    let pointers = spec.pointer_count();
-    if u64::from(spec.block_bytes) != found.block_bytes || pointers < found.pointers {
-        objects.free_range(number, 0, None)?;
-    }
-    Ok(false)
-}
-
-/// Frees the objects in the slots that a large dnode takes behind its first.
-fn free_slots(objects: &mut ObjectSetWriter<'_>, number: ObjectNumber, slots: u8) -> Result<(), Failure> {
-    for behind in 1..u64::from(slots) {
-        let slot = ObjectNumber(number.0.saturating_add(behind));
-        if let Slot::Object(_) = objects.slot(slot)? {
-            objects.free_object(slot)?;
-        }
-    }
-    Ok(())
 }

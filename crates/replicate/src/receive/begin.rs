@@ -1,12 +1,12 @@
 //! The first steps of a receive: looks whether the target can be, and makes it.
 
-use super::rules::begin::{Parent, Target, check_stream, check_target};
-use super::{Destination, ReceiveError};
+use super::rules::begin::{Base, Existing, Origin, Parent, Target, Wanted, check_stream, check_target};
+use super::{Destination, ReceiveError, Request};
 use zferry_zpool::dmu::ObjectSetType;
 use zferry_zpool::dsl::property::DatasetTypes;
-use zferry_zpool::dsl::{DatasetFlags, DslPool};
+use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslPool};
 use zferry_zpool::spa::Feature;
-use zferry_zpool::{BeginOptions, DatasetId, Error, PoolWriter};
+use zferry_zpool::{BeginOptions, DatasetId, Error, ObjectNumber};
 use zferry_zstream::flags::{BeginFlags, FeatureFlags};
 use zferry_zstream::record::Begin;
 
@@ -17,67 +17,183 @@ const MARKS: [(FeatureFlags, Feature); 3] = [
     (FeatureFlags::LARGE_MICROZAP, Feature::LargeMicrozap),
 ];
 
-/// Checks whether the pool can take the stream that `begin` opens at `destination`, once there are the file systems
-/// `parents`. Changes nothing.
+/// The hidden child of a dataset into which a stream is received that changes it.
+pub(super) const HIDDEN: &str = "%recv";
+
+/// Into what a stream is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A dataset that is to be made; a clone of this snapshot where there is one.
+    New(Option<ObjectNumber>),
+    /// What is to take the place of the contents of `head`. It begins as `base`, or with nothing in it.
+    Over {
+        head: DatasetId,
+        base: Option<ObjectNumber>,
+    },
+}
+
+/// Checks whether the pool can take the stream that `begin` opens, as `request` wants it. Changes nothing.
 ///
 /// # Errors
 /// [`ReceiveError::Begin`]; [`ReceiveError::Pool`] where the pool cannot be read.
-pub fn check(
+pub fn check(dsl: &DslPool<'_>, begin: &Begin, request: &Request) -> Result<(), ReceiveError> {
+    place(dsl, begin, request).map(|_| ())
+}
+
+/// The same; says into what it is received.
+pub(super) fn place(dsl: &DslPool<'_>, begin: &Begin, request: &Request) -> Result<Place, ReceiveError> {
+    let counts = dsl.feature_counts()?;
+    let is_enabled = |feature: Feature| counts.iter().any(|(guid, _)| guid == feature.guid());
+    let (origin, origin_number) = match &request.origin {
+        Some(name) => origin(dsl, begin, name)?,
+        None => (None, None),
+    };
+    let wanted = Wanted {
+        is_forced: request.is_forced,
+        origin,
+    };
+    check_stream(begin, wanted, is_enabled)?;
+    let destination = &request.destination;
+    let Some(head) = dsl.dataset(&destination.dataset)? else {
+        let parent = match &*request.parents {
+            [] => destination.parent(),
+            [first, ..] => first.rsplit_once('/').map(|(parent, _)| parent),
+        };
+        check_target(begin, wanted, Target::Missing(parent_at(dsl, parent)?))?;
+        return Ok(Place::New(origin_number));
+    };
+    let source = source(dsl, begin, &head)?;
+    let existing = existing(dsl, begin, destination, &head, source.as_ref())?;
+    check_target(begin, wanted, Target::Existing(existing))?;
+    // Snapshots without changes may lie between the one that the stream continues and the head.
+    let base = match source {
+        Some(snapshot) if request.is_forced => Some(snapshot.number),
+        Some(_) => head.phys.prev_snapshot,
+        None => None,
+    };
+    let head = DatasetId(head.number);
+    Ok(Place::Over { head, base })
+}
+
+/// The snapshot that the stream continues, among those of a head.
+fn source(dsl: &DslPool<'_>, begin: &Begin, head: &Dataset) -> Result<Option<Dataset>, Error> {
+    let mut next = head.phys.prev_snapshot.filter(|_| begin.from_guid != 0);
+    while let Some(number) = next {
+        let phys = DatasetPhys::decode(&dsl.pool().meta_object(number)?)?;
+        if phys.dir != head.phys.dir {
+            return Ok(None);
+        }
+        if phys.guid == begin.from_guid {
+            return dsl.dataset_at(number).map(Some);
+        }
+        next = phys.prev_snapshot;
+    }
+    Ok(None)
+}
+
+fn existing(
     dsl: &DslPool<'_>,
     begin: &Begin,
     destination: &Destination,
-    parents: &[String],
-) -> Result<(), ReceiveError> {
-    let counts = dsl.feature_counts()?;
-    let is_enabled = |feature: Feature| counts.iter().any(|(guid, _)| guid == feature.guid());
-    check_stream(begin, is_enabled)?;
-    let parent = match parents {
-        [] => destination.parent(),
-        [first, ..] => first.rsplit_once('/').map(|(parent, _)| parent),
-    };
-    check_target(begin, target(dsl, destination, parent)?)?;
-    Ok(())
+    head: &Dataset,
+    source: Option<&Dataset>,
+) -> Result<Existing, Error> {
+    let children = dsl.children(&head.dir)?;
+    let is_busy = children.iter().any(|(name, _)| name == HIDDEN) || dsl.resume_state(head)?.is_some();
+    let (mut base_found, mut is_modified) = (None, false);
+    if let Some(snapshot) = source {
+        base_found = Some(base(dsl, begin, snapshot)?);
+        is_modified = is_modified_since(dsl, head, snapshot)?;
+    }
+    Ok(Existing {
+        is_busy: is_busy || head.phys.flags.contains(DatasetFlags::INCONSISTENT),
+        has_snapshot: dsl.snapshot(head, &destination.snapshot)?.is_some(),
+        has_children: !children.is_empty(),
+        is_encrypted: dsl.encryption(&head.dir)?.is_some(),
+        base: base_found,
+        is_modified,
+    })
 }
 
-/// What is at the place where the stream is to go: a dataset, or the parent that there is or that will be made below
-/// `parent`.
-fn target(dsl: &DslPool<'_>, destination: &Destination, parent: Option<&str>) -> Result<Target, Error> {
-    if let Some(head) = dsl.dataset(&destination.dataset)? {
-        let children = dsl.children(&head.dir)?;
-        let is_busy = children.iter().any(|(name, _)| name == "%recv") || dsl.resume_state(&head)?.is_some();
-        return Ok(Target::Existing {
-            is_busy: is_busy || head.phys.flags.contains(DatasetFlags::INCONSISTENT),
-            has_snapshot: dsl.snapshot(&head, &destination.snapshot)?.is_some(),
-            has_children: !children.is_empty(),
-        });
+/// Whether objects of a head have changed since a snapshot of it. Where only the intent log did, none has.
+fn is_modified_since(dsl: &DslPool<'_>, head: &Dataset, snapshot: &Dataset) -> Result<bool, Error> {
+    if head.phys.root.logical_birth() <= snapshot.phys.creation_txg {
+        return Ok(false);
     }
+    let dnodes = |dataset| {
+        dsl.object_set(dataset)
+            .map(|set| set.map(|set| set.meta_dnode.dnode))
+    };
+    Ok(dnodes(head)? != dnodes(snapshot)?)
+}
+
+fn base(dsl: &DslPool<'_>, begin: &Begin, snapshot: &Dataset) -> Result<Base, Error> {
+    let has_large_blocks = dsl
+        .dataset_entry(snapshot, Feature::LargeBlocks.guid())?
+        .is_some();
+    let redacted = dsl.redaction_snapshots(snapshot)?;
+    Ok(Base {
+        has_large_blocks,
+        is_redacted_otherwise: redacted.is_some_and(|guids| !guids.contains(&begin.to_guid)),
+        is_locked: dsl.encryption(&snapshot.dir)?.is_some(),
+    })
+}
+
+/// The snapshot that a new dataset is to be a clone of.
+fn origin(
+    dsl: &DslPool<'_>,
+    begin: &Begin,
+    name: &str,
+) -> Result<(Option<Origin>, Option<ObjectNumber>), Error> {
+    let pool = dsl.root()?.name.clone();
+    if name.split(['/', '@']).next() != Some(&*pool) {
+        return Ok((Some(Origin::Elsewhere), None));
+    }
+    let Some((dataset, snapshot)) = name.split_once('@') else {
+        let is_there = dsl.dataset(name)?.is_some();
+        let origin = if is_there {
+            Origin::NoSnapshot
+        } else {
+            Origin::Missing
+        };
+        return Ok((Some(origin), None));
+    };
+    let head = dsl.dataset(dataset)?;
+    let snapshot = head
+        .map(|head| dsl.snapshot(&head, snapshot))
+        .transpose()?
+        .flatten();
+    let Some(snapshot) = snapshot else {
+        return Ok((Some(Origin::Missing), None));
+    };
+    let origin = Origin::Snapshot {
+        base: base(dsl, begin, &snapshot)?,
+        guid: snapshot.phys.guid,
+    };
+    Ok((Some(origin), Some(snapshot.number)))
+}
+
+fn parent_at(dsl: &DslPool<'_>, parent: Option<&str>) -> Result<Parent, Error> {
     let parent = parent.map(|parent| dsl.dataset(parent)).transpose()?;
     let Some(parent) = parent.flatten() else {
-        return Ok(Target::Missing(Parent::Missing));
+        return Ok(Parent::Missing);
     };
-    Ok(Target::Missing(
-        if dsl.head_type(&parent)? == DatasetTypes::FILESYSTEM {
-            Parent::FileSystem {
-                is_encrypted: dsl.encryption(&parent.dir)?.is_some(),
-            }
-        } else {
-            Parent::Volume
-        },
-    ))
+    Ok(if dsl.head_type(&parent)? == DatasetTypes::FILESYSTEM {
+        Parent::FileSystem {
+            is_encrypted: dsl.encryption(&parent.dir)?.is_some(),
+        }
+    } else {
+        Parent::Volume
+    })
 }
 
-/// Makes the dataset that the stream is received into, marked as not whole.
-pub(super) fn make(
-    writer: &mut PoolWriter,
-    begin: &Begin,
-    destination: &Destination,
-) -> Result<DatasetId, ReceiveError> {
+/// What the dataset begins as that the stream is received into.
+pub(super) fn options(begin: &Begin) -> BeginOptions {
     let features = begin.version_info.features();
     let marks = MARKS.into_iter().filter(|(flag, _)| features.contains(*flag));
-    let options = BeginOptions {
+    BeginOptions {
         set_type: ObjectSetType(u64::from(begin.objset_type.0)),
         features: marks.map(|(_, feature)| feature).collect(),
         is_case_insensitive: begin.flags.contains(BeginFlags::CI_DATA),
-    };
-    Ok(writer.begin_dataset(&destination.dataset, &options)?)
+    }
 }

@@ -38,6 +38,8 @@ errnos! {
     EBUSY = 16;
     /// Something is there already.
     EEXIST = 17;
+    /// Something is in another pool.
+    EXDEV = 18;
     /// No snapshot has the guid of the incremental source.
     ENODEV = 19;
     /// The stream makes no sense.
@@ -62,6 +64,8 @@ errnos! {
     ZFS_ERR_UNKNOWN_SEND_STREAM_FEATURE = 1037;
     /// The input ends before the stream does.
     ZFS_ERR_STREAM_TRUNCATED = 1040;
+    /// The stream splits large blocks, which the receive before it did not.
+    ZFS_ERR_STREAM_LARGE_BLOCK_MISMATCH = 1041;
 }
 
 impl fmt::Display for Errno {

@@ -3,7 +3,7 @@
 use super::ReceiveError;
 use zferry_nvlist::{DecodeError, Limits, NvList};
 use zferry_wire::Endian;
-use zferry_zstream::flags::{BeginFlags, FeatureFlags, HeaderType};
+use zferry_zstream::flags::{FeatureFlags, HeaderType};
 use zferry_zstream::reader::{Place, StreamReader};
 use zferry_zstream::record::{Begin, Record};
 use zferry_zstream::source::Source;
@@ -77,8 +77,6 @@ impl<S: Source> Incoming<S> {
                 "streams that go on where an earlier one was cut",
             ),
             (features.contains(FeatureFlags::REDACTED), "redacted streams"),
-            (self.begin.flags.contains(BeginFlags::CLONE), "streams of clones"),
-            (self.begin.from_guid != 0, "incremental streams"),
         ];
         if let Some((_, kind)) = kinds.into_iter().find(|(is_so, _)| *is_so) {
             return Err(ReceiveError::NotYet(kind));

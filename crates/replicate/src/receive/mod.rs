@@ -6,8 +6,9 @@
 //! comes out does not depend on timing.
 //!
 //! All belongs to a dataset that is marked as not whole until the last step, which takes the snapshot and the mark off.
-//! A receive that fails takes the dataset away again; one that is killed leaves it to whoever opens the pool for writing
-//! next.
+//! What is received into a dataset that exists goes to a hidden clone of its newest snapshot, whose contents take the
+//! place of the dataset's in the same last step (`begin`, `work`). A receive that fails takes what it made away again; one
+//! that is killed leaves it to whoever opens the pool for writing next. Either way the target is as it was.
 //!
 //! What the records are: `docs/stream-format.md`.
 
@@ -17,12 +18,14 @@ mod begin;
 mod destination;
 mod errno;
 mod error;
+mod existing;
 mod incoming;
 mod payload;
 mod pipeline;
 mod reading;
 mod recent;
 pub mod rules;
+mod work;
 
 pub use begin::check;
 pub use destination::{Destination, DestinationError, Naming};
@@ -31,10 +34,9 @@ pub use error::ReceiveError;
 pub use incoming::Incoming;
 pub use pipeline::Progress;
 
-use apply::Applier;
+use zferry_zpool::PoolWriter;
 use zferry_zpool::dsl::DslPool;
-use zferry_zpool::{DatasetId, Error, PoolWriter};
-use zferry_zstream::record::Begin;
+use zferry_zpool::zap::ZapValue;
 use zferry_zstream::source::Source;
 
 /// What was received.
@@ -44,85 +46,53 @@ pub struct Received {
     pub bytes: u64,
 }
 
-/// What is done to the dataset in addition, such as setting properties.
-///
-/// It is called between the making of the dataset and its first record, in the same transaction group.
-pub type Prepare<'a> = dyn FnMut(&mut PoolWriter) -> Result<(), Error> + 'a;
+/// What is to become of a stream.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where it goes.
+    pub destination: Destination,
+    /// File systems that are made first, each under the one before. Only for what does not exist.
+    pub parents: Vec<String>,
+    /// What is in the way goes: changes since the snapshot that an incremental stream continues, snapshots after it, or
+    /// for a full stream all that the target has.
+    pub is_forced: bool,
+    /// The snapshot that the new dataset is to be a clone of.
+    pub origin: Option<String>,
+    /// Properties that the dataset gets, in the form in which they are stored.
+    pub properties: Vec<(String, ZapValue)>,
+    /// What the pool's history says of it.
+    pub command: Option<String>,
+}
 
-/// Receives a stream as a new dataset.
+impl Request {
+    /// A stream goes to `destination`, and nothing else.
+    #[must_use]
+    pub const fn new(destination: Destination) -> Self {
+        Self {
+            destination,
+            parents: Vec::new(),
+            is_forced: false,
+            origin: None,
+            properties: Vec::new(),
+            command: None,
+        }
+    }
+}
+
+/// Receives a stream.
 ///
-/// `parents` are file systems that are made first, each under the one before. `prepare` may set properties. `progress`
-/// can be looked at from another thread meanwhile.
+/// `progress` can be looked at from another thread meanwhile.
 ///
 /// # Errors
-/// [`ReceiveError`]; nothing of the stream is left in the pool then, nor of `parents`.
+/// [`ReceiveError`]; the pool is then as it was.
 pub fn receive<S: Source + Send>(
     writer: &mut PoolWriter,
     incoming: Incoming<S>,
-    destination: &Destination,
-    parents: &[String],
-    prepare: &mut Prepare<'_>,
+    request: &Request,
     progress: &Progress,
 ) -> Result<Received, ReceiveError> {
     incoming.check_kind()?;
     let begin = incoming.begin().clone();
-    check(&DslPool::new(writer.pool()), &begin, destination, parents)?;
-    let mut made = Made::default();
-    let received = made.receive(writer, incoming, &begin, destination, parents, prepare, progress);
-    if received.is_err() {
-        // Where even that fails, whoever opens the pool for writing next does it.
-        let _ = made.unmake(writer);
-    }
-    received
-}
-
-/// What a receive has made so far.
-#[derive(Debug, Default)]
-struct Made {
-    /// Each after the one that it lies below; the received one last.
-    datasets: Vec<DatasetId>,
-    /// Whether any of it is in the pool for good.
-    is_committed: bool,
-}
-
-impl Made {
-    #[expect(clippy::too_many_arguments, reason = "they are those of `receive`")]
-    fn receive<S: Source + Send>(
-        &mut self,
-        writer: &mut PoolWriter,
-        incoming: Incoming<S>,
-        begin: &Begin,
-        destination: &Destination,
-        parents: &[String],
-        prepare: &mut Prepare<'_>,
-        progress: &Progress,
-    ) -> Result<Received, ReceiveError> {
-        for parent in parents {
-            self.datasets.push(writer.create_file_system(parent, &[])?);
-        }
-        let dataset = begin::make(writer, begin, destination)?;
-        self.datasets.push(dataset);
-        prepare(writer)?;
-        let policies = writer.policies(dataset)?;
-        let mut applier = Applier::new(writer, dataset, policies.clone(), begin, incoming.endian);
-        let outcome = pipeline::run(incoming, policies, &mut applier, progress);
-        self.is_committed = applier.has_committed();
-        let bytes = outcome?;
-        writer.finish_dataset(dataset, &destination.snapshot, begin.to_guid, begin.creation_time)?;
-        writer.commit()?;
-        Ok(Received { bytes })
-    }
-
-    /// Takes it away.
-    fn unmake(self, writer: &mut PoolWriter) -> Result<(), Error> {
-        writer.discard()?;
-        if !self.is_committed {
-            return Ok(());
-        }
-        for dataset in self.datasets.into_iter().rev() {
-            writer.destroy_head(dataset)?;
-            writer.commit()?;
-        }
-        Ok(())
-    }
+    let place = begin::place(&DslPool::new(writer.pool()), &begin, request)?;
+    work::Work::new(place, &begin, request).run(writer, incoming, progress)
 }

@@ -8,6 +8,7 @@
 
 mod contents;
 mod corpus;
+mod existing;
 mod made;
 mod refused;
 mod support;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use zferry_replicate::receive::{Destination, Incoming, Naming, Progress, ReceiveError, Received, receive};
+use zferry_replicate::receive::{
+    Destination, Incoming, Naming, Progress, ReceiveError, Received, Request, receive,
+};
 use zferry_replicate::send::{self, Resolved, SendOptions, send};
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::vdev::{SimulatedDisk, WritableDisk};
@@ -36,6 +38,19 @@ impl Bench {
         self.receive_below(stream, &[])
     }
 
+    /// Receives a stream as `new/x`, unless `change` wants something else.
+    pub(crate) fn receive_with(
+        &mut self,
+        stream: &[u8],
+        change: impl FnOnce(&mut Request),
+    ) -> Result<Received, ReceiveError> {
+        let incoming = Incoming::open(Buffered::new(stream))?;
+        let sent = incoming.begin().to_name.to_string();
+        let mut request = Request::new(Destination::new("new/x", Naming::Exact, &sent).unwrap());
+        change(&mut request);
+        receive(&mut self.writer, incoming, &request, &Progress::default())
+    }
+
     /// Receives a stream as `x` below the last of `parents`, which are made.
     pub(crate) fn receive_below(
         &mut self,
@@ -46,15 +61,11 @@ impl Bench {
         let sent = incoming.begin().to_name.to_string();
         let above = parents.last().map_or("new", String::as_str);
         let destination = Destination::new(&format!("{above}/x"), Naming::Exact, &sent).unwrap();
-        let progress = Progress::default();
-        receive(
-            &mut self.writer,
-            incoming,
-            &destination,
-            parents,
-            &mut |_| Ok(()),
-            &progress,
-        )
+        let request = Request {
+            parents: parents.to_vec(),
+            ..Request::new(destination)
+        };
+        receive(&mut self.writer, incoming, &request, &Progress::default())
     }
 
     /// The datasets and snapshots of the pool, as it lies on the disk.

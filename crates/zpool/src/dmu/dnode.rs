@@ -55,7 +55,7 @@ bitflags::bitflags! {
 }
 
 /// An object's description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dnode {
     /// What lies in the object.
     pub object_type: ObjectType,

@@ -6,7 +6,7 @@
 use super::ledger::Ledger;
 use super::{Dnode, DnodeFlags, ObjectType};
 use crate::spa::{Block, BlockPointer, BlockPolicy, BlockWriter, PreparedBlock, Purpose};
-use crate::{BlockId, Corrupt, Error, ObjectNumber, Unsupported};
+use crate::{BlockId, Corrupt, Error, ObjectNumber, Txg, Unsupported};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -131,7 +131,7 @@ impl OpenObject {
         // And down again through the blocks on disk.
         while at > level {
             if pointer.is_hole() {
-                return Ok(BlockPointer::default());
+                return Ok(self.hole_below(&pointer, level));
             }
             let block = self.read_indirect(io, &pointer, at)?;
             at = at.saturating_sub(1);
@@ -170,7 +170,7 @@ impl OpenObject {
             let pointer = self.pointer(io, level, number)?;
             let count = usize_from_u64(self.per_block());
             let pointers = if pointer.is_hole() {
-                vec![BlockPointer::default(); count]
+                vec![self.hole_below(&pointer, level.saturating_sub(1)); count]
             } else {
                 let block = self.read_indirect(io, &pointer, level)?;
                 BlockPointer::iter_block(&block.bytes, block.endian).collect()
@@ -280,12 +280,25 @@ impl OpenObject {
         if old.logical_birth().0 == 0 {
             return BlockPointer::default();
         }
+        self.hole_of(level, context.io.txg)
+    }
+
+    /// What a pointer below a hole is: a hole that came to be when that did. Whoever sends what changed since an earlier
+    /// group must see it when only its neighbours are filled again.
+    fn hole_below(&self, hole: &BlockPointer, level: u8) -> BlockPointer {
+        match hole.logical_birth() {
+            Txg(0) => BlockPointer::default(),
+            birth => self.hole_of(level, birth),
+        }
+    }
+
+    fn hole_of(&self, level: u8, birth: Txg) -> BlockPointer {
         let size = if level == 0 {
             self.dnode.data_bytes()
         } else {
             1 << self.dnode.indirect_shift.min(63)
         };
-        BlockPointer::punched(self.dnode.object_type, level, size, context.io.txg)
+        BlockPointer::punched(self.dnode.object_type, level, size, birth)
     }
 
     /// Writes a data block that is ready.
@@ -634,7 +647,8 @@ impl OpenObject {
             .ok()
             .filter(|sectors| *sectors > 0 && bytes & 511 == 0);
         let sectors = sectors.ok_or_else(|| Error::Invalid(format!("blocks of {bytes} bytes")))?;
-        if self.dnode.max_block.0 > 0 || self.dnode.levels > 1 {
+        let is_tree = self.dnode.levels > 1;
+        if self.dnode.max_block.0 > 0 || (is_tree && self.next_block(io, 0)?.is_some()) {
             let number = self.number;
             return Err(Error::Invalid(format!(
                 "object {number} has several blocks, whose size is fixed"
@@ -642,12 +656,24 @@ impl OpenObject {
         }
         let content = self.block(io, 0)?;
         self.dnode.data_sectors = sectors;
+        self.resize_holes();
         if let Some(mut content) = content {
             content.resize(usize_from_u64(bytes), 0);
             self.put_block(0, content);
         }
         self.is_dirty = true;
         Ok(())
+    }
+
+    /// Gives the holes of a tree in change, in which nothing else is left, the size of the blocks that may come.
+    fn resize_holes(&mut self) {
+        let (object_type, size) = (self.dnode.object_type, self.dnode.data_bytes());
+        let lowest = self.indirect.iter_mut().filter(|((level, _), _)| *level == 1);
+        for pointer in lowest.flat_map(|(_, pointers)| pointers) {
+            if pointer.is_hole() && pointer.logical_birth() > Txg(0) {
+                *pointer = BlockPointer::punched(object_type, 0, size, pointer.logical_birth());
+            }
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 
 use super::{BlockPointer, Dva, EmbeddedType};
 use crate::dmu::ObjectType;
-use crate::{Error, Txg};
+use crate::{Corrupt, Error, Txg};
 use std::cell::RefCell;
 use zferry_blocks::checksum::{Checksum, ChecksumAlgorithm, Summer};
-use zferry_blocks::compress::{Compression, CompressionLevel, compress};
+use zferry_blocks::compress::{Compression, CompressionLevel, compress, decompress};
 use zferry_blocks::is_zero;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
@@ -102,6 +102,39 @@ impl PreparedBlock {
             Form::Stored { bytes, .. } => bytes,
             _ => &[],
         }
+    }
+
+    /// Takes the block apart again: its content, uncompressed.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where what a stream sent compressed does not uncompress; [`Error::Invalid`] where it is encrypted.
+    pub fn into_content(self) -> Result<Vec<u8>, Error> {
+        let size = usize_from_u64(self.logical_size);
+        let (compression, stored) = match self.form {
+            Form::Hole => return Ok(vec![0; size]),
+            Form::Stored { crypt: Some(_), .. } => {
+                return Err(Error::Invalid("the content of an encrypted block".to_owned()));
+            }
+            Form::Embedded {
+                compression, payload, ..
+            } => (compression, payload),
+            Form::Stored {
+                compression, bytes, ..
+            } => (compression, bytes),
+        };
+        let unknown = || {
+            Corrupt::new(format!(
+                "a block is compressed with unknown function {compression}"
+            ))
+        };
+        let compression = Compression::from_id(compression).ok_or_else(unknown)?;
+        if compression == Compression::Off {
+            return Ok(stored);
+        }
+        let mut content = vec![0; size];
+        decompress(compression, &stored, &mut content)
+            .map_err(|error| Corrupt::new(format!("a block does not uncompress: {error}")))?;
+        Ok(content)
     }
 
     /// Whether it is all zeros.

@@ -49,9 +49,45 @@ pub enum BeginError {
     /// What was sent is of no type that there is.
     #[error("the stream holds an object set of unknown type {0}")]
     ObjsetType(u32),
-    /// The stream is an incremental one from another dataset's snapshot, which is not at hand.
+    /// The stream is an incremental one from another dataset's snapshot, and nobody says which.
     #[error("the stream is that of a clone, and its origin is not known")]
-    NoOrigin,
+    OriginUnknown,
+    /// What is to become a clone is there already.
+    #[error("the stream makes a clone, and the target exists")]
+    CloneExists,
+    /// The origin that is asked for does not exist.
+    #[error("the origin does not exist")]
+    OriginMissing,
+    /// The origin that is asked for is in another pool.
+    #[error("the origin is in another pool")]
+    OriginElsewhere,
+    /// The origin that is asked for is no snapshot.
+    #[error("the origin is no snapshot")]
+    OriginNoSnapshot,
+    /// The origin that is asked for is not what the stream continues.
+    #[error("the origin is not the snapshot that the stream continues")]
+    OriginDiffers,
+    /// A full stream that does not say what is not there cannot replace what an origin has.
+    #[error("a stream without all its FREE records cannot go over an origin")]
+    NoFreeRecords,
+    /// No snapshot of the target is what the stream continues.
+    #[error("no snapshot of the target is the one that the stream continues")]
+    SourceMissing,
+    /// The target was modified since the snapshot that the stream continues.
+    #[error("the target has been modified since the snapshot that the stream continues")]
+    Modified,
+    /// The snapshot that the stream continues is redacted, and not as this stream expects.
+    #[error("the snapshot that the stream continues is redacted otherwise")]
+    Redacted,
+    /// The snapshot that the stream continues has large blocks, and the stream splits them.
+    #[error("the snapshot that the stream continues has large blocks, and the stream does not")]
+    LargeBlocks,
+    /// An encrypted target cannot be overwritten, nor an unencrypted one with an encrypted one.
+    #[error("a full stream cannot overwrite what is encrypted")]
+    OverEncrypted,
+    /// A raw stream continues what is not encrypted.
+    #[error("a raw stream cannot go over what is not encrypted")]
+    RawOverPlain,
     /// Features that nobody knows.
     #[error("the stream has unknown features {0:#x}")]
     UnknownFeatures(u64),
@@ -95,17 +131,68 @@ impl BeginError {
     #[must_use]
     pub const fn errno(&self) -> Errno {
         match self {
-            Self::HeaderType | Self::ObjsetType(_) | Self::NoOrigin | Self::RawWithEmbedded => Errno::EINVAL,
+            Self::HeaderType
+            | Self::ObjsetType(_)
+            | Self::OriginUnknown
+            | Self::OriginNoSnapshot
+            | Self::CloneExists
+            | Self::NoFreeRecords
+            | Self::Redacted
+            | Self::OverEncrypted
+            | Self::RawOverPlain
+            | Self::RawWithEmbedded => Errno::EINVAL,
+            Self::OriginElsewhere => Errno::EXDEV,
+            Self::OriginDiffers | Self::SourceMissing => Errno::ENODEV,
+            Self::Modified => Errno::ETXTBSY,
+            Self::LargeBlocks => Errno::ZFS_ERR_STREAM_LARGE_BLOCK_MISMATCH,
             Self::UnknownFeatures(_) => Errno::ZFS_ERR_UNKNOWN_SEND_STREAM_FEATURE,
             Self::FeatureDisabled(_) => Errno::ENOTSUP,
             Self::NoSpillFlag => Errno::ZFS_ERR_SPILL_BLOCK_FLAG_MISSING,
             Self::TargetExists | Self::SnapshotExists => Errno::EEXIST,
             Self::TargetBusy => Errno::EBUSY,
             Self::TargetHasChildren | Self::ParentNoFileSystem => Errno::ZFS_ERR_WRONG_PARENT,
-            Self::TargetMissing | Self::ParentMissing => Errno::ENOENT,
+            Self::TargetMissing | Self::ParentMissing | Self::OriginMissing => Errno::ENOENT,
             Self::NoKey => Errno::EACCES,
         }
     }
+}
+
+/// What is asked for beside what the stream says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What is in the way goes.
+    pub is_forced: bool,
+    /// What the new dataset is to be a clone of.
+    pub origin: Option<Origin>,
+}
+
+/// What a new dataset is to be a clone of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is not there.
+    Missing,
+    /// It is in another pool.
+    Elsewhere,
+    /// It is a file system or volume.
+    NoSnapshot,
+    /// A snapshot.
+    Snapshot {
+        /// What it is.
+        base: Base,
+        /// Its guid.
+        guid: u64,
+    },
+}
+
+/// A snapshot that a stream builds on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// It has blocks of more than 128 KiB.
+    pub has_large_blocks: bool,
+    /// It is redacted, and not with respect to the snapshot that is received.
+    pub is_redacted_otherwise: bool,
+    /// It is encrypted, and the key is not there.
+    pub is_locked: bool,
 }
 
 /// What is at the place where a stream is to go.
@@ -114,14 +201,24 @@ pub enum Target {
     /// Nothing. The stream makes a new dataset.
     Missing(Parent),
     /// A file system or volume.
-    Existing {
-        /// Something is being received into it, or was and may be resumed.
-        is_busy: bool,
-        /// It has a snapshot of the wanted name.
-        has_snapshot: bool,
-        /// There are datasets below it.
-        has_children: bool,
-    },
+    Existing(Existing),
+}
+
+/// A file system or volume that a stream is to go into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Existing {
+    /// Something is being received into it, or was and may be resumed.
+    pub is_busy: bool,
+    /// It has a snapshot of the wanted name.
+    pub has_snapshot: bool,
+    /// There are datasets below it.
+    pub has_children: bool,
+    /// It is encrypted.
+    pub is_encrypted: bool,
+    /// Its snapshot that the stream continues, where it has that.
+    pub base: Option<Base>,
+    /// It was modified since that.
+    pub is_modified: bool,
 }
 
 /// What a new dataset is to be made under.
@@ -142,7 +239,11 @@ pub enum Parent {
 ///
 /// # Errors
 /// The first reason against it, in OpenZFS's order.
-pub fn check_stream(begin: &Begin, is_enabled: impl Fn(Feature) -> bool) -> Result<(), BeginError> {
+pub fn check_stream(
+    begin: &Begin,
+    wanted: Wanted,
+    is_enabled: impl Fn(Feature) -> bool,
+) -> Result<(), BeginError> {
     if begin.version_info.header_type() != HeaderType::SUBSTREAM {
         return Err(BeginError::HeaderType);
     }
@@ -150,8 +251,8 @@ pub fn check_stream(begin: &Begin, is_enabled: impl Fn(Feature) -> bool) -> Resu
     if objset_type >= OBJSET_TYPE_COUNT {
         return Err(BeginError::ObjsetType(objset_type));
     }
-    if begin.flags.contains(BeginFlags::CLONE) {
-        return Err(BeginError::NoOrigin);
+    if begin.flags.contains(BeginFlags::CLONE) && wanted.origin.is_none() {
+        return Err(BeginError::OriginUnknown);
     }
     let features = begin.version_info.features();
     let unknown = features.difference(KNOWN);
@@ -181,35 +282,90 @@ pub fn check_stream(begin: &Begin, is_enabled: impl Fn(Feature) -> bool) -> Resu
 ///
 /// # Errors
 /// The first reason against it, in OpenZFS's order.
-pub fn check_target(begin: &Begin, target: Target) -> Result<(), BeginError> {
+pub fn check_target(begin: &Begin, wanted: Wanted, target: Target) -> Result<(), BeginError> {
     match target {
-        Target::Existing {
-            is_busy,
-            has_snapshot,
-            has_children,
-        } => {
-            if is_busy {
-                return Err(BeginError::TargetBusy);
-            }
-            if has_snapshot {
-                return Err(BeginError::SnapshotExists);
-            }
-            if begin.objset_type != ObjsetType::ZFS && has_children {
-                return Err(BeginError::TargetHasChildren);
-            }
-            if begin.from_guid == 0 {
-                return Err(BeginError::TargetExists);
-            }
-            Ok(())
-        }
-        Target::Missing(_) if begin.from_guid != 0 => Err(BeginError::TargetMissing),
-        Target::Missing(Parent::Missing) => Err(BeginError::ParentMissing),
-        Target::Missing(Parent::Volume) => Err(BeginError::ParentNoFileSystem),
-        Target::Missing(Parent::FileSystem { is_encrypted }) => {
-            if is_encrypted && !begin.version_info.features().contains(FeatureFlags::RAW) {
+        Target::Existing(existing) => {
+            let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+            if existing.is_encrypted && !is_raw {
                 return Err(BeginError::NoKey);
             }
-            Ok(())
+            if begin.flags.contains(BeginFlags::CLONE) || wanted.origin.is_some() {
+                return Err(BeginError::CloneExists);
+            }
+            check_existing(begin, wanted, existing)
+        }
+        Target::Missing(parent) => check_missing(begin, wanted, parent),
+    }
+}
+
+fn check_existing(begin: &Begin, wanted: Wanted, existing: Existing) -> Result<(), BeginError> {
+    let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+    if existing.is_busy {
+        return Err(BeginError::TargetBusy);
+    }
+    if existing.has_snapshot {
+        return Err(BeginError::SnapshotExists);
+    }
+    if begin.objset_type != ObjsetType::ZFS && existing.has_children {
+        return Err(BeginError::TargetHasChildren);
+    }
+    if begin.from_guid == 0 {
+        return match existing {
+            _ if !wanted.is_forced => Err(BeginError::TargetExists),
+            Existing { is_encrypted, .. } if is_raw || is_encrypted => Err(BeginError::OverEncrypted),
+            _ => Ok(()),
+        };
+    }
+    if is_raw && !existing.is_encrypted {
+        return Err(BeginError::RawOverPlain);
+    }
+    let base = existing.base.ok_or(BeginError::SourceMissing)?;
+    if existing.is_modified && !wanted.is_forced {
+        return Err(BeginError::Modified);
+    }
+    check_base(begin, base)
+}
+
+fn check_missing(begin: &Begin, wanted: Wanted, parent: Parent) -> Result<(), BeginError> {
+    let features = begin.version_info.features();
+    let is_clone = begin.flags.contains(BeginFlags::CLONE) || wanted.origin.is_some();
+    if begin.from_guid != 0 && !is_clone {
+        return Err(BeginError::TargetMissing);
+    }
+    let has_free_records = begin.flags.contains(BeginFlags::FREERECORDS);
+    if begin.from_guid == 0 && wanted.origin.is_some() && !has_free_records {
+        return Err(BeginError::NoFreeRecords);
+    }
+    match parent {
+        Parent::Missing => return Err(BeginError::ParentMissing),
+        Parent::Volume => return Err(BeginError::ParentNoFileSystem),
+        Parent::FileSystem { is_encrypted } => {
+            if is_encrypted && wanted.origin.is_none() && !features.contains(FeatureFlags::RAW) {
+                return Err(BeginError::NoKey);
+            }
         }
     }
+    match wanted.origin {
+        None => Ok(()),
+        Some(Origin::Missing) => Err(BeginError::OriginMissing),
+        Some(Origin::Elsewhere) => Err(BeginError::OriginElsewhere),
+        Some(Origin::NoSnapshot) => Err(BeginError::OriginNoSnapshot),
+        Some(Origin::Snapshot { base, .. }) if base.is_locked => Err(BeginError::NoKey),
+        Some(Origin::Snapshot { guid, .. }) if begin.from_guid != 0 && guid != begin.from_guid => {
+            Err(BeginError::OriginDiffers)
+        }
+        Some(Origin::Snapshot { base, .. }) => check_base(begin, base),
+    }
+}
+
+/// Whether the stream fits what it builds on.
+fn check_base(begin: &Begin, base: Base) -> Result<(), BeginError> {
+    if begin.from_guid != 0 && base.is_redacted_otherwise {
+        return Err(BeginError::Redacted);
+    }
+    let splits = !begin.version_info.features().contains(FeatureFlags::LARGE_BLOCKS);
+    if begin.from_guid != 0 && base.has_large_blocks && splits {
+        return Err(BeginError::LargeBlocks);
+    }
+    Ok(())
 }

@@ -101,18 +101,19 @@ pub enum RecordFault {
         /// Whose it is.
         owner: u64,
     },
-    /// A block does not lie where blocks of its object lie.
-    #[error("block of {length} bytes at offset {offset} of object {object}, whose blocks have {block_size}")]
-    Misplaced {
+    /// A file gets smaller blocks than it has.
+    #[error("object {object} has blocks of {had} bytes, and is to have smaller ones of {found}")]
+    SmallerBlocks {
         /// The object.
         object: u64,
-        /// Where the block should begin, in bytes.
-        offset: u64,
-        /// How long it is, in bytes.
-        length: u64,
+        /// The size that the record states, in bytes.
+        found: u32,
         /// The size of the object's blocks, in bytes.
-        block_size: u64,
+        had: u32,
     },
+    /// It cannot be told whether an object is the file that it was.
+    #[error("object {0} has a bonus buffer without the generation of a file")]
+    Generation(u64),
     /// A compressed block cannot be uncompressed.
     #[error("the block's content is damaged: it does not uncompress to {0} bytes")]
     Content(u64),

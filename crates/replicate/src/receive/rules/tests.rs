@@ -7,7 +7,7 @@ use zferry_zstream::record::{
     WriteEmbedded,
 };
 
-use super::begin::{BeginError, Parent, Target, check_stream, check_target};
+use super::begin::{Base, BeginError, Existing, Origin, Parent, Target, Wanted, check_stream, check_target};
 use super::record::{RecordFault, RecordRules};
 use crate::receive::Errno;
 
@@ -25,7 +25,7 @@ fn begin(features: FeatureFlags) -> Begin {
 }
 
 fn stream_errno(begin: &Begin, is_enabled: impl Fn(Feature) -> bool) -> i32 {
-    check_stream(begin, is_enabled).map_or_else(|error| error.errno().0, |()| 0)
+    check_stream(begin, Wanted::default(), is_enabled).map_or_else(|error| error.errno().0, |()| 0)
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_stream_needs_features_of_the_pool() {
         (FeatureFlags::RAW, Feature::Encryption),
     ] {
         assert_eq!(stream_errno(&begin(flag), |_| true), 0, "{flag:?}");
-        let refused = check_stream(&begin(flag), |enabled| enabled != feature);
+        let refused = check_stream(&begin(flag), Wanted::default(), |enabled| enabled != feature);
         assert_eq!(refused, Err(BeginError::FeatureDisabled(feature)), "{flag:?}");
         assert_eq!(stream_errno(&begin(flag), |enabled| enabled != feature), 95);
     }
@@ -85,7 +85,7 @@ fn a_stream_needs_features_of_the_pool() {
 #[test]
 fn a_new_dataset_needs_a_file_system_above_it() {
     let full = begin(FeatureFlags::empty());
-    let check = |begin: &Begin, parent| check_target(begin, Target::Missing(parent));
+    let check = |begin: &Begin, parent| check_target(begin, Wanted::default(), Target::Missing(parent));
     let plain = Parent::FileSystem { is_encrypted: false };
     let encrypted = Parent::FileSystem { is_encrypted: true };
     assert_eq!(check(&full, plain), Ok(()));
@@ -103,13 +103,15 @@ fn a_new_dataset_needs_a_file_system_above_it() {
 #[test]
 fn an_existing_target_refuses_a_full_stream() {
     let full = begin(FeatureFlags::empty());
-    let target = |is_busy, has_snapshot, has_children| Target::Existing {
-        is_busy,
-        has_snapshot,
-        has_children,
+    let target = |is_busy, has_snapshot, has_children| {
+        Target::Existing(Existing {
+            is_busy,
+            has_snapshot,
+            has_children,
+            ..Existing::default()
+        })
     };
-    let errno =
-        |begin: &Begin, target| check_target(begin, target).map_or_else(|error| error.errno().0, |()| 0);
+    let errno = |begin: &Begin, target| errno(begin, Wanted::default(), target);
     assert_eq!(errno(&full, target(false, false, false)), 17);
     assert_eq!(errno(&full, target(true, true, true)), 16);
     assert_eq!(errno(&full, target(false, true, true)), 17);
@@ -118,8 +120,95 @@ fn an_existing_target_refuses_a_full_stream() {
         ..full.clone()
     };
     assert_eq!(errno(&volume, target(false, false, true)), 1033);
-    let incremental = Begin { from_guid: 3, ..full };
-    assert_eq!(errno(&incremental, target(false, false, true)), 0);
+}
+
+fn errno(begin: &Begin, wanted: Wanted, target: Target) -> i32 {
+    check_target(begin, wanted, target).map_or_else(|error| error.errno().0, |()| 0)
+}
+
+const FORCED: Wanted = Wanted {
+    is_forced: true,
+    origin: None,
+};
+
+#[test]
+fn an_incremental_stream_goes_over_what_it_continues_and_nothing_else() {
+    let incremental = Begin {
+        from_guid: 3,
+        ..begin(FeatureFlags::empty())
+    };
+    let plain = Wanted::default();
+    let mut existing = Existing {
+        has_children: true,
+        ..Existing::default()
+    };
+    assert_eq!(errno(&incremental, plain, Target::Existing(existing)), 19);
+    assert_eq!(errno(&incremental, FORCED, Target::Existing(existing)), 19);
+    existing.base = Some(Base::default());
+    assert_eq!(errno(&incremental, plain, Target::Existing(existing)), 0);
+    existing.is_modified = true;
+    assert_eq!(errno(&incremental, plain, Target::Existing(existing)), 26);
+    assert_eq!(errno(&incremental, FORCED, Target::Existing(existing)), 0);
+    let base = Base {
+        has_large_blocks: true,
+        ..Base::default()
+    };
+    existing.base = Some(base);
+    assert_eq!(errno(&incremental, FORCED, Target::Existing(existing)), 1041);
+    let large = Begin {
+        from_guid: 3,
+        ..begin(FeatureFlags::LARGE_BLOCKS)
+    };
+    assert_eq!(errno(&large, FORCED, Target::Existing(existing)), 0);
+    existing.base = Some(Base {
+        is_redacted_otherwise: true,
+        ..base
+    });
+    assert_eq!(errno(&large, FORCED, Target::Existing(existing)), 22);
+    existing.is_encrypted = true;
+    assert_eq!(errno(&large, FORCED, Target::Existing(existing)), 13);
+}
+
+#[test]
+fn a_forced_full_stream_replaces_what_is_not_encrypted() {
+    let full = begin(FeatureFlags::empty());
+    let existing = Existing::default();
+    assert_eq!(errno(&full, FORCED, Target::Existing(existing)), 0);
+    let raw = begin(FeatureFlags::RAW);
+    assert_eq!(errno(&raw, FORCED, Target::Existing(existing)), 22);
+}
+
+#[test]
+fn a_clone_needs_its_origin() {
+    let full = begin(FeatureFlags::empty());
+    let clone = Begin {
+        from_guid: 3,
+        flags: BeginFlags::CLONE,
+        ..full.clone()
+    };
+    let over = |origin| Wanted {
+        is_forced: false,
+        origin: Some(origin),
+    };
+    let of = |guid| {
+        over(Origin::Snapshot {
+            guid,
+            base: Base::default(),
+        })
+    };
+    let missing = Target::Missing(Parent::FileSystem { is_encrypted: false });
+    assert_eq!(errno(&clone, of(3), missing), 0);
+    assert_eq!(errno(&clone, of(4), missing), 19);
+    assert_eq!(errno(&clone, over(Origin::Missing), missing), 2);
+    assert_eq!(errno(&clone, over(Origin::Elsewhere), missing), 18);
+    assert_eq!(errno(&clone, over(Origin::NoSnapshot), missing), 22);
+    assert_eq!(errno(&clone, of(3), Target::Existing(Existing::default())), 22);
+    assert_eq!(errno(&full, of(4), missing), 0);
+    let silent = Begin {
+        flags: BeginFlags::empty(),
+        ..full
+    };
+    assert_eq!(errno(&silent, of(4), missing), 22);
 }
 
 /// An object that any stream may hold.

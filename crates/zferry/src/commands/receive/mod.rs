@@ -1,5 +1,6 @@
 //! `zferry receive`
 
+mod guids;
 mod options;
 mod place;
 mod sentences;
@@ -8,13 +9,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use zferry_replicate::receive::{Destination, Incoming, Progress, ReceiveError, receive};
-use zferry_zpool::{PoolWriter, PropertySource};
+use zferry_replicate::receive::{Destination, Incoming, Progress, ReceiveError, Request, receive};
+use zferry_zpool::PoolWriter;
 use zferry_zstream::record::{Begin, ObjsetType};
 use zferry_zstream::source::Source;
 
 use self::options::PropertyOptions;
-use self::place::{Opened, Place};
+use self::place::{Opened, Place, Route, Verdict};
 use self::sentences::Action;
 use crate::commands::assignment::parse_size;
 use crate::commands::stream::input::standard_input_in_turn;
@@ -27,10 +28,11 @@ use crate::pools::Paths;
 /// How large a file `--create` makes where nothing else is said, in bytes. It is sparse: only what is used takes space.
 const NEW_FILE_BYTES: u64 = 1 << 40;
 
-/// Receive a stream from standard input as a new file system or volume
+/// Receive a stream from standard input into a file system or volume
 ///
-/// A full stream of any ZFS becomes a snapshot in a real pool. A receive that fails, for whatever reason, leaves no trace;
-/// one that is killed is cleaned up when the pool is next opened for writing.
+/// A stream of any ZFS becomes a snapshot in a real pool: of a new dataset, or of one that has the snapshot that the stream
+/// continues. A receive that fails, for whatever reason, leaves no trace; one that is killed is cleaned up when the pool
+/// is next opened for writing.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_flag = true,
@@ -41,6 +43,9 @@ Examples:
 
   Receive into a pool that exists, below tank/backup, under the name that was sent but for its pool:
     ssh nas zfs send -c pool/photos@friday | zferry -d tank.img receive -d tank/backup
+
+  Receive what changed since, and forget what was done to the copy meanwhile:
+    ssh nas zfs send -i thursday pool/photos@friday | zferry -d tank.img receive -F tank/backup/photos
 
   Store what comes uncompressed with zstd:
     zferry -d tank.img receive -v -o compression=zstd tank/logs < logs.zsend"
@@ -64,14 +69,14 @@ pub(crate) struct Args {
     /// Unmount what is in the way (nothing ever is)
     #[arg(short = 'M', hide = true)]
     force_unmount: bool,
-    /// Set a property of what is received (may be given several times)
+    /// Set a property of what is received, or make it a clone with origin=SNAPSHOT (may be given several times)
     #[arg(short = 'o', value_name = "PROPERTY=VALUE")]
     set: Vec<String>,
     /// Do not take over a property that comes with the stream (may be given several times)
     #[arg(short = 'x', value_name = "PROPERTY")]
     exclude: Vec<String>,
-    /// Not there yet: overwrite what exists
-    #[arg(short = 'F', hide = true)]
+    /// Roll the target back to the snapshot that the stream continues; overwrite one that has no snapshots with a full stream
+    #[arg(short = 'F')]
     force: bool,
     /// Not there yet: keep what came of a stream that is cut
     #[arg(short = 's', hide = true)]
@@ -122,10 +127,30 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let begin = incoming.begin().clone();
     sentences::check_features(&begin)?;
     let sent = begin.to_name.to_string();
-    let destination =
-        Destination::new(target, naming, &sent).map_err(|error| sentences::destination(&error))?;
-    let action = Action::of(&begin);
-    let parents = place.check(&begin, &destination, target, naming, action)?;
+    let named = Destination::new(target, naming, &sent).map_err(|error| sentences::destination(&error))?;
+    let given = properties.origin().map(str::to_owned);
+    if let Some(origin) = given.as_ref().filter(|_| args.verbose) {
+        writeln!(io::stdout(), "using provided clone origin {origin}")?;
+    }
+    let action = Action::of(&begin, given.is_some());
+    let route = Route {
+        begin: &begin,
+        target,
+        naming,
+        action,
+        is_forced: args.force,
+    };
+    let origin = match given {
+        Some(origin) => Some(origin),
+        None => place.origin(&route, &named)?,
+    };
+    if let Some(origin) = origin
+        .as_ref()
+        .filter(|_| args.verbose && properties.origin().is_none())
+    {
+        writeln!(io::stdout(), "found clone origin {origin}")?;
+    }
+    let (destination, parents) = place.check(&route, named)?;
     if args.verbose {
         let verb = if args.dry_run {
             "would receive"
@@ -146,30 +171,38 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         out.flush()?;
     }
     let properties = properties.values(types_of(&begin, action)?, action, &destination.dataset)?;
-    let failed = |error: ReceiveError| sentences::failed(action, &error, &begin, &destination);
+    let request = Request {
+        parents,
+        is_forced: args.force,
+        origin,
+        properties,
+        command: Some(history_line()),
+        ..Request::new(destination)
+    };
+    let failed = |error: ReceiveError| sentences::failed(action, &error, &begin, &request);
     incoming.check_kind().map_err(failed)?;
     if args.dry_run {
-        incoming
-            .skip()
-            .map_err(|error| sentences::unreadable().hint(error))?;
-        return Ok(());
+        return skip(incoming);
+    }
+    let started = Instant::now();
+    if place.check_begin(&begin, &request).map_err(failed)? == Verdict::Known {
+        if args.verbose {
+            let name = request.destination.snapshot_name();
+            writeln!(io::stdout(), "snap {name} already exists; ignoring")?;
+        }
+        skip(incoming)?;
+        return args.summarise(0, started);
     }
     let mut opened = place.open(args.size.unwrap_or(NEW_FILE_BYTES))?;
     let job = Job {
         incoming,
-        destination: &destination,
-        parents: &parents,
-        properties: &properties,
+        request: &request,
         reporter: args.reporter(input.length),
     };
-    let started = Instant::now();
     match job.run(&mut opened) {
         Ok(bytes) => {
             drop(opened);
-            if args.verbose {
-                writeln!(io::stdout(), "{}", summary(bytes, started.elapsed()))?;
-            }
-            Ok(())
+            args.summarise(bytes, started)
         }
         Err(error) => {
             opened.give_up();
@@ -178,12 +211,18 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     }
 }
 
+/// Reads a stream that is not received.
+fn skip<S: Source>(incoming: Incoming<S>) -> Result<(), CommandError> {
+    match incoming.skip() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(sentences::unreadable().hint(error)),
+    }
+}
+
 /// What is to be received, and where.
 struct Job<'a, S> {
     incoming: Incoming<S>,
-    destination: &'a Destination,
-    parents: &'a [String],
-    properties: &'a [(String, zferry_zpool::zap::ZapValue)],
+    request: &'a Request,
     reporter: Reporter,
 }
 
@@ -193,28 +232,28 @@ impl<S: Source + Send> Job<'_, S> {
         /// What zfs(8) has read before the kernel counts.
         const BEGIN_BYTES: u64 = 312;
         let progress = Progress::default();
-        let (dataset, properties) = (&self.destination.dataset, self.properties);
-        let mut prepare = |writer: &mut PoolWriter| {
-            for (name, value) in properties {
-                writer.set_property(dataset, name, PropertySource::Local, value)?;
-            }
-            writer.log_command(&history_line())
-        };
+        let (writer, incoming, request) = (&mut opened.writer, self.incoming, self.request);
         let received = progress::during(
             self.reporter,
             || progress.bytes(),
             || {
-                receive(
-                    &mut opened.writer,
-                    self.incoming,
-                    self.destination,
-                    self.parents,
-                    &mut prepare,
-                    &progress,
-                )
+                let received = receive(writer, incoming, request, &progress)?;
+                settle(writer);
+                Ok::<_, ReceiveError>(received)
             },
         );
         Ok(received?.bytes.saturating_sub(BEGIN_BYTES))
+    }
+}
+
+/// Frees what a forced receive destroyed. What is left where that fails is freed by whoever writes to the pool next.
+fn settle(writer: &mut PoolWriter) {
+    let mut left = u64::MAX;
+    while let Ok(freeing) = writer.freeing() {
+        if freeing == 0 || freeing >= left || writer.commit().is_err() {
+            return;
+        }
+        left = freeing;
     }
 }
 
@@ -235,7 +274,6 @@ impl Args {
             _ => return Err(usage("too many arguments")),
         };
         let missing = [
-            (self.force, "-F"),
             (self.resumable, "-s"),
             (self.skip_holds, "-h"),
             (self.abort, "-A"),
@@ -256,6 +294,14 @@ impl Args {
             (true, false) => Naming::WithoutPool,
             (false, false) => Naming::Exact,
         }
+    }
+
+    /// Says how fast it was.
+    fn summarise(&self, bytes: u64, started: Instant) -> Result<(), CommandError> {
+        if self.verbose {
+            writeln!(io::stdout(), "{}", summary(bytes, started.elapsed()))?;
+        }
+        Ok(())
     }
 
     fn reporter(&self, length: Option<u64>) -> Reporter {

@@ -38,6 +38,14 @@ impl<'a> PropertyOptions<'a> {
         Ok(options)
     }
 
+    /// The snapshot that the new dataset is to be a clone of.
+    pub(super) fn origin(&self) -> Option<&'a str> {
+        self.set
+            .iter()
+            .find(|(name, _)| *name == "origin")
+            .map(|(_, origin)| *origin)
+    }
+
     fn names(&self) -> impl Iterator<Item = &'a str> {
         self.set
             .iter()
@@ -55,8 +63,8 @@ impl<'a> PropertyOptions<'a> {
     /// Whether each is one that a receive may set.
     pub(super) fn check_names(&self) -> Result<(), CommandError> {
         for name in self.names() {
-            if name == "origin" {
-                return Err(CommandError::failed("cannot receive: -o origin is not there yet"));
+            if name == "origin" && self.origin().is_some() {
+                continue;
             }
             let may_be_set = match PropertyName::parse(name) {
                 Some(PropertyName::Native(property)) => may_be_received(property),
@@ -90,7 +98,7 @@ impl<'a> PropertyOptions<'a> {
             }
         }
         let mut values = Vec::new();
-        for &(name, value) in &self.set {
+        for &(name, value) in self.set.iter().filter(|(name, _)| *name != "origin") {
             if !applies(name) {
                 return Err(action.error(format_args!(
                     "property '{name}' does not apply to datasets of this type"

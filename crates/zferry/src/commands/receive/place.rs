@@ -1,5 +1,6 @@
 //! Into which pool is received, and whether it has room for the name.
 
+use super::guids;
 use super::sentences::Action;
 use crate::error::CommandError;
 use crate::pools::{Paths, missing};
@@ -7,12 +8,39 @@ use crate::writing;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use zferry_replicate::receive::{Destination, Naming};
+use zferry_replicate::receive::{Destination, Errno, Naming, ReceiveError, Request, check};
 use zferry_zpool::dsl::property::DatasetTypes;
-use zferry_zpool::dsl::{DslPool, check_pool_name};
+use zferry_zpool::dsl::{DatasetPhys, DslPool, check_pool_name};
 use zferry_zpool::vdev::{FileDisk, WritableDisk, WritableFile, read_labels};
 use zferry_zpool::{CreateOptions, Environment, Error, OpenOptions, Pool, PoolLayout, PoolWriter, TopLayout};
-use zferry_zstream::record::Begin;
+use zferry_zstream::flags::{BeginFlags, FeatureFlags};
+use zferry_zstream::record::{Begin, ObjsetType};
+
+/// What decides where a stream goes.
+#[derive(Clone, Copy)]
+pub(super) struct Route<'a> {
+    pub(super) begin: &'a Begin,
+    /// What the command line names.
+    pub(super) target: &'a str,
+    pub(super) naming: Naming,
+    pub(super) action: Action,
+    pub(super) is_forced: bool,
+}
+
+impl Route<'_> {
+    fn makes_new(&self) -> bool {
+        self.action == Action::NEW
+    }
+}
+
+/// What is to be done with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is received.
+    Good,
+    /// Its snapshot is there: it is read to its end, and that is all.
+    Known,
+}
 
 /// The pool that is received into.
 pub(super) enum Place<'a> {
@@ -117,31 +145,125 @@ impl<'a> Place<'a> {
         )))
     }
 
-    /// Whether the stream can go to `destination`, as zfs(8) looks before it asks the kernel. Says which parents have to
-    /// be made.
+    /// The snapshot that the stream of a clone continues.
+    pub(super) fn origin(
+        &self,
+        route: &Route<'_>,
+        destination: &Destination,
+    ) -> Result<Option<String>, CommandError> {
+        if !route.begin.flags.contains(BeginFlags::CLONE) {
+            return Ok(None);
+        }
+        let found = self.find_guid(&destination.dataset, route.begin.from_guid)?;
+        let name = destination.snapshot_name();
+        let missing = || {
+            route
+                .action
+                .error(format_args!("local origin for clone {name} does not exist"))
+        };
+        found.map(Some).ok_or_else(missing)
+    }
+
+    /// The snapshot with this guid that is nearest to a name.
+    fn find_guid(&self, near: &str, guid: u64) -> Result<Option<String>, CommandError> {
+        match self {
+            Self::There { pool, .. } => {
+                let found = guids::nearest(&DslPool::new(pool), near, guid);
+                found.map_err(|error| cannot_open(near, error))
+            }
+            Self::New { .. } => Ok(None),
+        }
+    }
+
+    /// Whether the stream can go to `destination`, as zfs(8) looks before it asks the kernel. Says where it really goes,
+    /// and which parents have to be made.
     pub(super) fn check(
         &self,
-        begin: &Begin,
+        route: &Route<'_>,
+        mut destination: Destination,
+    ) -> Result<(Destination, Vec<String>), CommandError> {
+        let makes_new = route.makes_new();
+        if !makes_new && route.naming != Naming::Exact && self.types_of(&destination.dataset)?.is_none() {
+            // It may have been renamed.
+            let found = self.find_guid(&destination.dataset, route.begin.from_guid)?;
+            if let Some((dataset, _)) = found.as_ref().and_then(|name| name.split_once('@')) {
+                dataset.clone_into(&mut destination.dataset);
+            }
+        }
+        if self.types_of(&destination.dataset)?.is_some() {
+            if makes_new {
+                self.check_overwritten(route, &destination.dataset)?;
+            }
+            return Ok((destination, Vec::new()));
+        }
+        let parents = self.check_parent(route, &destination)?;
+        Ok((destination, parents))
+    }
+
+    /// Whether what is there may be overwritten.
+    fn check_overwritten(&self, route: &Route<'_>, dataset: &str) -> Result<(), CommandError> {
+        if !route.is_forced {
+            return Err(route.action.error(format_args!(
+                "destination '{dataset}' exists\nmust specify -F to overwrite it"
+            )));
+        }
+        let Self::There { pool, .. } = self else {
+            return Ok(());
+        };
+        let dsl = DslPool::new(pool);
+        let cannot = |error: Error| cannot_open(dataset, error);
+        let Some(head) = dsl.dataset(dataset).map_err(cannot)? else {
+            return Ok(());
+        };
+        if let Some((snapshot, _)) = dsl.snapshots(&head).map_err(cannot)?.first() {
+            return Err(route.action.error(format_args!(
+                "destination has snapshots (eg. {dataset}@{snapshot})\nmust destroy them to overwrite it"
+            )));
+        }
+        let is_volume = route.begin.objset_type == ObjsetType::ZVOL;
+        if is_volume && !dataset.contains('/') {
+            return Err(route.action.error(format_args!(
+                "destination {dataset} is the root dataset\ncannot overwrite with a ZVOL"
+            )));
+        }
+        let children = dsl.children(&head.dir).map_err(cannot)?;
+        if let Some((child, _)) = children
+            .iter()
+            .find(|(name, _)| is_volume && !name.starts_with(['$', '%']))
+        {
+            return Err(route.action.error(format_args!(
+                "destination has children (eg. {dataset}/{child})\ncannot overwrite with a ZVOL"
+            )));
+        }
+        if dsl.origin(&head.dir).map_err(cannot)?.is_some() {
+            return Err(route.action.error(format_args!(
+                "destination '{dataset}' is a clone\nmust destroy it to overwrite it"
+            )));
+        }
+        let is_raw = route.begin.version_info.features().contains(FeatureFlags::RAW);
+        if is_raw || dsl.encryption(&head.dir).map_err(cannot)?.is_some() {
+            return Err(route.action.error(
+                "zfs receive -F cannot be used to destroy an encrypted filesystem or overwrite an unencrypted one \
+                 with an encrypted one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the dataset can be made. Says which parents have to be made first.
+    fn check_parent(
+        &self,
+        route: &Route<'_>,
         destination: &Destination,
-        target: &str,
-        naming: Naming,
-        action: Action,
     ) -> Result<Vec<String>, CommandError> {
         let dataset = &*destination.dataset;
-        let is_full = begin.from_guid == 0;
-        if let Some(_types) = self.types_of(dataset)? {
-            if is_full {
-                return Err(action.error(format_args!(
-                    "destination '{dataset}' exists\nmust specify -F to overwrite it"
-                )));
-            }
-            return Ok(Vec::new());
-        }
-        let Some(parent) = destination.parent().filter(|_| is_full) else {
-            return Err(action.error(format_args!("destination '{dataset}' does not exist")));
+        let Some(parent) = destination.parent().filter(|_| route.makes_new()) else {
+            return Err(route
+                .action
+                .error(format_args!("destination '{dataset}' does not exist")));
         };
-        let parents = match naming {
-            Naming::WithoutPool => self.missing_between(target, parent)?,
+        let parents = match route.naming {
+            Naming::WithoutPool => self.missing_between(route.target, parent)?,
             Naming::Exact | Naming::LastComponent => Vec::new(),
         };
         if !parents.is_empty() {
@@ -153,12 +275,40 @@ impl<'a> Place<'a> {
                 let mut error = missing(parent);
                 error
                     .hints
-                    .push(action.sentence("unable to restore to destination"));
+                    .push(route.action.sentence("unable to restore to destination"));
                 Err(error)
             }
             Some(DatasetTypes::FILESYSTEM) => Ok(Vec::new()),
-            Some(_) => Err(action.error(format_args!("parent '{parent}' is not a filesystem"))),
+            Some(_) => Err(route
+                .action
+                .error(format_args!("parent '{parent}' is not a filesystem"))),
         }
+    }
+
+    /// What the kernel says of BEGIN, before anything is changed. A snapshot that is there already is known; in a pool
+    /// that is to be made, nothing is.
+    pub(super) fn check_begin(&self, begin: &Begin, request: &Request) -> Result<Verdict, ReceiveError> {
+        let Self::There { pool, .. } = self else {
+            return Ok(Verdict::Good);
+        };
+        let dsl = DslPool::new(pool);
+        let Err(error) = check(&dsl, begin, request) else {
+            return Ok(Verdict::Good);
+        };
+        if matches!(error.errno(), Errno::ENOENT | Errno::EEXIST)
+            && let Some(head) = dsl.dataset(&request.destination.dataset)?
+        {
+            for (_, number) in dsl.snapshots(&head)? {
+                if DatasetPhys::decode(&pool.meta_object(number)?)
+                    .map_err(Error::from)?
+                    .guid
+                    == begin.to_guid
+                {
+                    return Ok(Verdict::Known);
+                }
+            }
+        }
+        Err(error)
     }
 
     /// The names below `prefix` down to `last` that are not there.

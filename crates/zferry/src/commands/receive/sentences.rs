@@ -5,8 +5,9 @@
 
 use crate::error::CommandError;
 use std::fmt::{self, Display};
-use zferry_replicate::receive::{Destination, DestinationError, Errno, ReceiveError};
-use zferry_zstream::flags::FeatureFlags;
+use zferry_replicate::receive::rules::begin::BeginError;
+use zferry_replicate::receive::{DestinationError, Errno, ReceiveError, Request};
+use zferry_zstream::flags::{BeginFlags, FeatureFlags};
 use zferry_zstream::record::Begin;
 use zferry_zstream::{StreamError, StreamErrorKind};
 
@@ -18,13 +19,17 @@ const KNOWN: u64 = 0x3ffb_0004;
 pub(super) struct Action(&'static str);
 
 impl Action {
-    /// What a stream asks for.
-    pub(super) const fn of(begin: &Begin) -> Self {
-        Self(if begin.from_guid == 0 {
-            "cannot receive new filesystem stream"
+    /// A dataset is to be made.
+    pub(super) const NEW: Self = Self("cannot receive new filesystem stream");
+
+    /// What a stream asks for, and who receives it.
+    pub(super) const fn of(begin: &Begin, has_origin: bool) -> Self {
+        let is_clone = begin.flags.contains(BeginFlags::CLONE) || has_origin;
+        if begin.from_guid == 0 || is_clone {
+            Self::NEW
         } else {
-            "cannot receive incremental stream"
-        })
+            Self("cannot receive incremental stream")
+        }
     }
 
     /// The sentence that says why that cannot be.
@@ -89,23 +94,35 @@ pub(super) fn destination(error: &DestinationError) -> CommandError {
 }
 
 /// The receive failed where for zfs(8) the kernel does it.
-pub(super) fn failed(
-    action: Action,
-    error: &ReceiveError,
-    begin: &Begin,
-    destination: &Destination,
-) -> CommandError {
+pub(super) fn failed(action: Action, error: &ReceiveError, begin: &Begin, request: &Request) -> CommandError {
     if let ReceiveError::NotYet(_) = error {
         return CommandError::failed(format_args!("cannot receive: {error}"));
     }
     let embeds = begin.version_info.features().contains(FeatureFlags::EMBED_DATA);
-    let dataset = &destination.dataset;
+    let dataset = &request.destination.dataset;
     let told = |why: &str| action.error(why).hint(error);
     match error.errno() {
-        Errno::EACCES => told("inherited key must be loaded"),
-        Errno::EEXIST => CommandError::failed(format_args!(
-            "cannot restore to {dataset}: destination already exists"
+        Errno::ENODEV => action.error(format_args!(
+            "most recent snapshot of {dataset} does not\nmatch incremental source"
         )),
+        Errno::ETXTBSY => action.error(format_args!(
+            "destination {dataset} has been modified\nsince most recent snapshot"
+        )),
+        Errno::EXDEV => action.error("operation crosses datasets or pools"),
+        Errno::ZFS_ERR_STREAM_LARGE_BLOCK_MISMATCH => {
+            action.error("incremental send stream requires -L (--large-block), to match previous receive.")
+        }
+        Errno::EACCES => told("inherited key must be loaded"),
+        Errno::EEXIST => {
+            // Of what there was not before, it is the dataset that exists.
+            let name = match error {
+                ReceiveError::Begin(BeginError::SnapshotExists) => request.destination.snapshot_name(),
+                _ => dataset.clone(),
+            };
+            CommandError::failed(format_args!(
+                "cannot restore to {name}: destination already exists"
+            ))
+        }
         Errno::EINVAL if embeds => told("incompatible embedded data stream feature with encrypted receive."),
         Errno::EINVAL => told("invalid backup stream"),
         Errno::ECKSUM => told("checksum mismatch"),
