@@ -1,6 +1,7 @@
 //! Holds the streams that zferry makes against OpenZFS's own code: the same bytes as the kernel sent, taken by `zstream
 //! dump`, received by `ozfs` into a fresh pool that `zdb -bcc` then walks; and the pools that it receives into.
 
+mod byte_order;
 mod plan;
 mod pool;
 mod receive;

@@ -254,7 +254,7 @@ fn compare(ours: &Path, theirs: &Path) -> Result<()> {
 }
 
 /// A record without what is up to the pool.
-fn undecided(record: Record) -> Record {
+pub(super) fn undecided(record: Record) -> Record {
     match record {
         Record::Write(write) => Record::Write(Write {
             key: DedupKey::default(),
