@@ -9,6 +9,7 @@ mod label;
 mod label_write;
 mod parity;
 mod raidz;
+mod run;
 mod simulated;
 mod slot;
 mod status;

@@ -5,9 +5,9 @@
 use super::Disk;
 use super::write_behind::WriteBehind;
 use crate::Error;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// A disk that can be written.
@@ -41,10 +41,9 @@ pub trait WritableDisk: Disk {
 #[derive(Debug)]
 pub struct WritableFile {
     name: String,
-    file: File,
+    file: WriteBehind,
     size: u64,
     is_device: bool,
-    behind: WriteBehind,
 }
 
 impl WritableFile {
@@ -87,10 +86,9 @@ impl WritableFile {
         }
         Ok(Self {
             name,
-            file,
+            file: WriteBehind::new(file, path),
             size: end,
             is_device: file_type.is_block_device(),
-            behind: WriteBehind::default(),
         })
     }
 }
@@ -105,27 +103,23 @@ impl Disk for WritableFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
+        self.file.read(buffer, offset)
     }
 }
 
 impl WritableDisk for WritableFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)?;
-        self.behind.note(&self.file, bytes.len());
-        Ok(())
+        self.file.write(bytes, offset)
     }
 
     fn flush(&self) -> io::Result<()> {
-        // A fault of the one says nothing of the other, and both must be without.
-        let flushed = self.file.sync_data();
-        self.behind.check().and(flushed)
+        self.file.flush()
     }
 
     fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(&self.file, flags, offset, len) {
+        match fallocate(self.file.drain()?, flags, offset, len) {
             // Not every file system can; then the space stays taken, and nothing is wrong.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
             other => Ok(other?),
