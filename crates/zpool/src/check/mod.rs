@@ -18,6 +18,7 @@
 //! million.
 
 mod block_list;
+mod bookmarks;
 mod chain;
 mod claims;
 mod data;
@@ -25,7 +26,6 @@ mod destroyed;
 mod dirs;
 mod features;
 mod finding;
-mod intent_log;
 mod labels;
 mod livelist;
 mod measure;
@@ -43,8 +43,10 @@ mod users;
 
 pub use finding::{Finding, Observer, Spot};
 
+use crate::dmu::LogHeader;
 use crate::spa::BlockPointer;
 use crate::{Error, ObjectNumber, Pool, Txg};
+use bookmarks::Bookmarks;
 use chain::{Chains, Computed};
 use claims::{Claims, Window};
 use data::DataCheck;
@@ -231,6 +233,13 @@ impl<'c> Check<'c> {
                 lists_max: meta.types.len(),
             }
             .check(&meta, &names, &computed);
+            Bookmarks {
+                pool: self.pool,
+                meta: &meta,
+                names: &names,
+                findings,
+            }
+            .check();
             let counting = Counting { meta: counted, free };
             DirCheck::new(self.pool, &meta, &names, &computed, counting, findings).run();
             let counts = References::new(self.pool, &meta, findings).run();
@@ -258,8 +267,7 @@ impl<'c> Check<'c> {
             let Ok(block) = self.pool.reader().read_cached(&head.root) else {
                 continue;
             };
-            let header = block.bytes.get(intent_log::HEADER_OFFSET..).unwrap_or_default();
-            let Ok(header) = intent_log::LogHeader::decode(header, block.endian) else {
+            let Some(header) = LogHeader::of_set(&block) else {
                 continue;
             };
             let name = names.get(number);

@@ -2,7 +2,7 @@
 
 use crate::spa::{BlockPointer, BlockWriter, Feature};
 use crate::{Error, Txg};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use zferry_blocks::checksum::ChecksumAlgorithm;
 use zferry_blocks::compress::Compression;
 
@@ -21,6 +21,8 @@ pub(crate) struct Ledger {
     pub(crate) unique: i64,
     /// What died and belongs to the newest snapshot.
     pub(crate) dead: Vec<BlockPointer>,
+    /// What died of what there was in these groups: their bookmarks tell it. Allocated, compressed, uncompressed.
+    pub(crate) watched: BTreeMap<Txg, [i64; 3]>,
     /// What must be known to read the blocks.
     pub(crate) features: BTreeSet<Feature>,
 }
@@ -50,6 +52,14 @@ impl Ledger {
         }
     }
 
+    /// A ledger to go on with, in which nothing has happened.
+    pub(crate) fn next(&self) -> Self {
+        Self {
+            watched: self.watched.keys().map(|txg| (*txg, [0; 3])).collect(),
+            ..Self::new(self.prev_snapshot_txg)
+        }
+    }
+
     /// Whether nothing has happened.
     pub(crate) fn is_empty(&self) -> bool {
         self.referenced == 0
@@ -58,6 +68,7 @@ impl Ledger {
             && self.unique == 0
             && self.dead.is_empty()
             && self.features.is_empty()
+            && self.watched.values().all(|sizes| *sizes == [0; 3])
     }
 
     /// A block was written.
@@ -102,7 +113,12 @@ impl Ledger {
         self.referenced = self.referenced.saturating_sub(allocated);
         self.compressed = self.compressed.saturating_sub(compressed);
         self.uncompressed = self.uncompressed.saturating_sub(uncompressed);
-        if pointer.physical_birth() > self.prev_snapshot_txg {
+        for watched in self.watched.range_mut(pointer.logical_birth()..) {
+            for (sum, size) in watched.1.iter_mut().zip(sizes(pointer)) {
+                *sum = sum.saturating_add(size);
+            }
+        }
+        if pointer.logical_birth() > self.prev_snapshot_txg {
             self.unique = self.unique.saturating_sub(allocated);
             io.free(pointer)
         } else {

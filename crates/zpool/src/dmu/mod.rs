@@ -3,6 +3,7 @@
 mod allowance;
 mod byte_order;
 mod dnode;
+mod intent_log;
 mod ledger;
 mod object;
 mod object_set;
@@ -20,6 +21,7 @@ pub use object_type::ObjectType;
 pub use open_set::ObjectSpec;
 pub use traverse::{ReadAhead, ResumeAt, Stop, Traversal, Visit};
 
+pub(crate) use intent_log::LogHeader;
 pub(crate) use ledger::{Ledger, sizes};
 pub use open_object::Policies;
 pub(crate) use open_object::{Context, OpenObject, encode_pointers};

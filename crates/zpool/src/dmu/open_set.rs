@@ -1,11 +1,13 @@
 //! An object set in change: its objects, and the blocks of dnodes that they stand in.
 
+use super::intent_log::{HEADER_BYTES, HEADER_OFFSET, LogHeader};
 use super::ledger::Ledger;
 use super::open_object::{Context, OpenObject, Policies};
 use super::{Dnode, DnodeFlags, ObjectSet, ObjectSetType, ObjectType, SLOT_BYTES};
 use crate::spa::{BlockPointer, BlockPolicy, BlockWriter, Feature, Purpose};
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Txg};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
 /// The size of a block of dnodes, in bytes, and how many slots it has.
@@ -14,7 +16,7 @@ const SLOTS: u64 = 32;
 /// The size of an object set's own block, in bytes.
 const SET_BYTES: usize = 4096;
 /// Where in it the head of the intent log is.
-const INTENT_LOG: std::ops::Range<usize> = 512..704;
+const INTENT_LOG: Range<usize> = HEADER_OFFSET..HEADER_OFFSET + HEADER_BYTES;
 /// Where the other dnodes are in it.
 const ACCOUNTING_DNODES: [usize; 3] = [1024, 1536, 2048];
 /// The meta-dnode of a dataset is high enough for every object number from the beginning.
@@ -528,6 +530,12 @@ impl OpenSet {
         let block = io.reader.read_cached(root)?;
         let log = block.bytes.get(INTENT_LOG).unwrap_or_default();
         Ok(log.iter().any(|byte| *byte != 0))
+    }
+
+    /// The header of the intent log.
+    pub(crate) fn intent_log(&self) -> Option<LogHeader> {
+        let bytes = self.header.get(INTENT_LOG)?;
+        LogHeader::decode(bytes, Endian::Little).ok()
     }
 
     /// Forgets the intent log.

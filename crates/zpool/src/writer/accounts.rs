@@ -134,6 +134,7 @@ impl PoolWriter {
         if !ledger.dead.is_empty() {
             self.leave_to_snapshot(id, ledger)?;
         }
+        self.tell_bookmarks(id, ledger)?;
         self.keep_ref_reservation(phys.dir)?;
         self.use_features(id.0, &ledger.features)
     }
@@ -145,10 +146,7 @@ impl PoolWriter {
             .ok_or_else(|| Corrupt::new(format!("dataset {} has no deadlist", id.0)))?;
         self.insert_dead(deadlist, &ledger.dead)?;
         let space_after = |txg: Txg| {
-            let later = ledger
-                .dead
-                .iter()
-                .filter(|pointer| pointer.physical_birth() > txg);
+            let later = ledger.dead.iter().filter(|pointer| pointer.logical_birth() > txg);
             later.map(Totals::of).fold(Totals::default(), Totals::plus).used
         };
         if let Some(prev) = phys.prev_snapshot {

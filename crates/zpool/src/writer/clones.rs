@@ -3,7 +3,6 @@
 
 use super::accounts::{UsedBy, transfer};
 use super::{BeginOptions, DatasetId, PoolWriter};
-use crate::dmu::OpenSet;
 use crate::dsl::{DatasetFlags, DatasetPhys};
 use crate::spa::Feature;
 use crate::zap::ZapValue;
@@ -66,7 +65,6 @@ impl PoolWriter {
         self.check_origin(origin)?;
         let dir = self.new_dir_at(name)?;
         let id = self.clone_into(dir, origin)?;
-        self.clear_intent_log(id)?;
         self.set_at_creation(id, properties)?;
         Ok(id)
     }
@@ -169,6 +167,7 @@ impl PoolWriter {
         let id = self.hang_on(phys, origin)?;
         self.copy_features(origin, id.0)?;
         self.share_key(from.dir, dir)?;
+        self.clear_intent_log(id)?;
         Ok(id)
     }
 
@@ -191,19 +190,6 @@ impl PoolWriter {
         self.table_put(to, KEY, key)
     }
 
-    /// A head must not replay what the head that a snapshot was taken of had in its intent log.
-    fn clear_intent_log(&mut self, id: DatasetId) -> Result<(), Error> {
-        let root = self.dataset(id.0)?.root;
-        if root.is_hole() || !OpenSet::has_intent_log(&self.io, &root)? {
-            return Ok(());
-        }
-        self.open_set(id)?;
-        if let Some(set) = self.sets.get_mut(&id.0) {
-            set.clear_intent_log();
-        }
-        Ok(())
-    }
-
     /// Exchanges the contents of a head and a clone that has the same snapshot before it. What both were changed to in
     /// the open group is exchanged, too.
     ///
@@ -222,6 +208,8 @@ impl PoolWriter {
                 ));
             }
         };
+        self.forget_livelist(of_clone.dir)?;
+        self.forget_livelist(of_head.dir)?;
         self.swap_features(clone.0, head.0)?;
         let (clone_dead, head_dead) = (self.deadlist_of(clone.0)?, self.deadlist_of(head.0)?);
         let mut origin_phys = self.dataset(origin)?;
@@ -251,6 +239,7 @@ impl PoolWriter {
         std::mem::swap(&mut of_clone.deadlist, &mut of_head.deadlist);
         self.put_dataset(clone.0, &of_clone)?;
         self.put_dataset(head.0, &of_head)?;
+        self.renew_bookmarks(head, origin)?;
         self.keep_ref_reservation(of_head.dir)
     }
 
@@ -288,7 +277,6 @@ impl PoolWriter {
         let dir = self.new_dir(Some((phys.dir, ROLLBACK)))?;
         let clone = self.clone_into(dir, origin)?;
         self.clone_swap(clone, head)?;
-        self.destroy_head(clone)?;
-        self.clear_intent_log(head)
+        self.destroy_head(clone)
     }
 }

@@ -1,7 +1,6 @@
 //! Making the open transaction group durable.
 
 use super::{DatasetId, PoolWriter};
-use crate::dmu::Ledger;
 use crate::vdev::{LabelState, Labels, Reflow, Uberblock};
 use crate::{Error, Txg};
 use zferry_wire::{Endian, u64_from_usize};
@@ -76,8 +75,8 @@ impl PoolWriter {
                 phys.root = set.root;
                 self.put_dataset(number, &phys)?;
             }
-            let prev = set.ledger.prev_snapshot_txg;
-            let ledger = std::mem::replace(&mut set.ledger, Ledger::new(prev));
+            let next = set.ledger.next();
+            let ledger = std::mem::replace(&mut set.ledger, next);
             if !ledger.is_empty() {
                 self.settle(DatasetId(number), &ledger)?;
             }

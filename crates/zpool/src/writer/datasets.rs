@@ -184,6 +184,27 @@ impl PoolWriter {
         self.config.str("name").unwrap_or_default()
     }
 
+    /// Every head in the tree, with the name of its directory, parents before their children.
+    pub(super) fn heads(&mut self) -> Result<Vec<(String, DatasetId)>, Error> {
+        let mut heads = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![(self.pool_name().to_owned(), self.known.root_dir)];
+        while let Some((name, dir)) = waiting.pop() {
+            if !seen.insert(dir) {
+                return Err(Corrupt::new(format!("directory {dir} is in itself")).into());
+            }
+            let phys = self.dir(dir)?;
+            if let Some(children) = phys.children {
+                for entry in self.table_all(children)? {
+                    let child = entry.value.as_u64().map(ObjectNumber);
+                    waiting.extend(child.map(|child| (format!("{name}/{}", entry.name_lossy()), child)));
+                }
+            }
+            heads.extend(phys.head.map(|head| (name, DatasetId(head))));
+        }
+        Ok(heads)
+    }
+
     /// The head of the file system or volume of this name, as the open group has it.
     ///
     /// # Errors
@@ -452,6 +473,7 @@ impl PoolWriter {
         if self.table_get(snapshots, name)?.is_some() {
             return Err(Error::Exists(format!("snapshot '{name}'")));
         }
+        self.forget_livelist(head.dir)?;
         let fsid_guid = self.environment.guid() >> 64_u32.saturating_sub(FSID_BITS);
         let snapshot = DatasetPhys {
             next_snapshot: Some(id.0),
@@ -485,6 +507,7 @@ impl PoolWriter {
             .ok_or_else(|| Corrupt::new(format!("dataset {} has no deadlist", id.0)))?;
         let mut keys: Vec<Txg> = self.deadlist_lists(old)?.into_keys().collect();
         keys.push(head.prev_snapshot_txg);
+        keys.extend(self.bookmark_keys(id, head.prev_snapshot_txg)?);
         head.deadlist = Some(self.new_deadlist(&keys)?);
         head.prev_snapshot = Some(number);
         head.prev_snapshot_txg = txg;
@@ -497,6 +520,7 @@ impl PoolWriter {
         self.count_above(dir, COUNT_OF_SNAPSHOTS, 1)?;
         if let Some(set) = self.sets.get_mut(&id.0) {
             set.ledger.prev_snapshot_txg = txg;
+            set.ledger.watched.clear();
         }
         Ok(number)
     }
@@ -548,10 +572,11 @@ impl PoolWriter {
                 "a head is not written in the group of its newest snapshot".to_owned(),
             ));
         }
+        self.forget_livelist(phys.dir)?;
         let policies = self.policies(id)?;
         let set = OpenSet::open(&self.io, phys.root, policies, phys.prev_snapshot_txg)?;
         self.sets.insert(id.0, set);
-        Ok(())
+        self.watch_bookmarks(id)
     }
 }
 

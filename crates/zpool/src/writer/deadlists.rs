@@ -83,7 +83,7 @@ impl PoolWriter {
         let mut by_key: BTreeMap<Txg, Vec<BlockPointer>> = BTreeMap::new();
         let mut totals = Totals::default();
         for pointer in dead {
-            let birth = pointer.physical_birth();
+            let birth = pointer.logical_birth();
             let key = lists.range(..birth).next_back().map(|(key, _)| *key);
             let key =
                 key.ok_or_else(|| Corrupt::new(format!("deadlist {deadlist} has no list for {pointer}")))?;

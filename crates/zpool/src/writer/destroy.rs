@@ -6,15 +6,8 @@ use super::datasets::{COUNT_OF_FILE_SYSTEMS, COUNT_OF_SNAPSHOTS};
 use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
 use crate::dsl::{DatasetFlags, DatasetPhys, DirPhys};
-use crate::spa::Feature;
-use crate::zap::ZapValue;
 use crate::{Corrupt, Error, ObjectNumber, Txg};
 
-/// The entry of a head's table that leads to its bookmarks.
-pub(super) const BOOKMARKS: &str = "com.delphix:bookmarks";
-/// How many numbers the first version of a bookmark has; and where the newer one leads to a redaction list.
-pub(super) const OLD_BOOKMARK_NUMBERS: usize = 3;
-const REDACTION_LIST: usize = 3;
 /// How many blocks a commit frees at most of what was destroyed.
 const FREED_AT_ONCE: usize = 1 << 17;
 
@@ -49,6 +42,7 @@ impl PoolWriter {
             self.free_deadlist(deadlist)?;
         }
         self.free_bookmarks(id)?;
+        self.forget_livelist(phys.dir)?;
         for table in [phys.snapshots, phys.properties].into_iter().flatten() {
             self.free_meta_object(table)?;
         }
@@ -84,6 +78,7 @@ impl PoolWriter {
         let Some(mut set) = self.sets.remove(&id.0) else {
             return Ok(());
         };
+        self.free_intent_log(&set)?;
         set.free_everything(&mut self.io)?;
         // The directory has nothing else any more.
         let dir = self.dir(phys.dir)?;
@@ -107,40 +102,6 @@ impl PoolWriter {
             self.set_remove(clones, id.0)?;
         }
         Ok(())
-    }
-
-    /// The bookmarks of a head that goes.
-    fn free_bookmarks(&mut self, id: DatasetId) -> Result<(), Error> {
-        if !self.is_table(id.0)? {
-            return Ok(());
-        }
-        let Some(table) = self.table_get(id.0, BOOKMARKS)?.map(ObjectNumber) else {
-            return Ok(());
-        };
-        for entry in self.table_all(table)? {
-            self.free_bookmark_value(&entry.value)?;
-        }
-        self.free_meta_object(table)?;
-        self.count_feature(Feature::Bookmarks, -1)
-    }
-
-    /// What belongs to a bookmark beside its entry.
-    pub(super) fn free_bookmark_value(&mut self, value: &ZapValue) -> Result<(), Error> {
-        let words = value.as_u64s().unwrap_or_default();
-        if words.len() > OLD_BOOKMARK_NUMBERS {
-            self.count_feature(Feature::BookmarkV2, -1)?;
-        }
-        match words.get(REDACTION_LIST) {
-            Some(0) | None => Ok(()),
-            Some(list) => {
-                let list = ObjectNumber(*list);
-                if self.mos.dnode(&mut self.io, list)?.spill.is_some() {
-                    self.count_feature(Feature::RedactionListSpill, -1)?;
-                }
-                self.free_meta_object(list)?;
-                self.count_feature(Feature::RedactionBookmarks, -1)
-            }
-        }
     }
 
     fn remove_dir(&mut self, dir: ObjectNumber, phys: &DirPhys) -> Result<(), Error> {
@@ -237,10 +198,13 @@ impl PoolWriter {
             let why = if has_clones { "has clones" } else { "is held" };
             return Err(Error::Busy(format!("snapshot {snapshot} {why}")));
         }
+        let is_bookmarked = self.snapshot_leaves_bookmarks(&phys, next)?;
         self.close_gap(snapshot, &phys, next)?;
         self.move_dead_of(&phys, next)?;
-        self.remove_clone_keys(phys.dir, phys.creation_txg)?;
-        self.settle_next(&phys, next)?;
+        if !is_bookmarked {
+            self.remove_clone_keys(phys.dir, phys.creation_txg)?;
+        }
+        self.settle_next(&phys, next, is_bookmarked)?;
         self.forget_snapshot(snapshot, &phys)
     }
 
@@ -285,7 +249,7 @@ impl PoolWriter {
     }
 
     /// Deadlists of clones that were made after a snapshot need not tell apart any more what was born before it.
-    fn remove_clone_keys(&mut self, dir: ObjectNumber, key: Txg) -> Result<(), Error> {
+    pub(super) fn remove_clone_keys(&mut self, dir: ObjectNumber, key: Txg) -> Result<(), Error> {
         let mut dirs = vec![dir];
         while let Some(dir) = dirs.pop() {
             let Some(clones) = self.dir(dir)?.clones else {
@@ -306,15 +270,23 @@ impl PoolWriter {
         Ok(())
     }
 
-    /// What is unique to the dataset behind a snapshot that goes.
-    fn settle_next(&mut self, phys: &DatasetPhys, next: ObjectNumber) -> Result<(), Error> {
+    /// What is unique to the dataset behind a snapshot that goes. Where it has bookmarks that tell what was freed since,
+    /// the deadlist behind it goes on telling what is older than it from what is younger.
+    fn settle_next(
+        &mut self,
+        phys: &DatasetPhys,
+        next: ObjectNumber,
+        is_bookmarked: bool,
+    ) -> Result<(), Error> {
         let mut next_phys = self.dataset(next)?;
         if let Some(after) = next_phys.next_snapshot {
             let dead = self.deadlist_of(after)?;
             let space = self.deadlist_space(dead, phys.prev_snapshot_txg, Some(phys.creation_txg))?;
             next_phys.unique = next_phys.unique.saturating_add_signed(space.used);
             self.put_dataset(next, &next_phys)?;
-            if let Some(head) = self.dir(phys.dir)?.head {
+            if let Some(head) = self.dir(phys.dir)?.head
+                && !is_bookmarked
+            {
                 let dead = self.deadlist_of(head)?;
                 self.remove_deadlist_key(dead, phys.creation_txg)?;
             }
@@ -332,6 +304,7 @@ impl PoolWriter {
         if let Some(set) = self.sets.get_mut(&next) {
             set.ledger.prev_snapshot_txg = phys.prev_snapshot_txg;
         }
+        self.watch_bookmarks(DatasetId(next))?;
         self.keep_ref_reservation(phys.dir)
     }
 
@@ -394,23 +367,16 @@ impl PoolWriter {
     /// Removes what an interrupted receive left: heads that are marked as inconsistent and cannot be resumed.
     pub(super) fn remove_leftovers(&mut self) -> Result<(), Error> {
         let mut found = Vec::new();
-        let mut dirs = vec![self.known.root_dir];
-        while let Some(dir) = dirs.pop() {
-            let phys = self.dir(dir)?;
-            if let Some(children) = phys.children {
-                for entry in self.table_all(children)? {
-                    dirs.extend(entry.value.as_u64().map(ObjectNumber));
-                }
-            }
-            let Some(head) = phys.head else { continue };
+        for (_, id) in self.heads()? {
+            let head = id.0;
             let dataset = self.dataset(head)?;
             let is_resumable =
                 self.is_table(head)? && self.table_get_value(head, "com.delphix:resume_toguid")?.is_some();
             if dataset.flags.contains(DatasetFlags::INCONSISTENT)
                 && !is_resumable
-                && self.newest_snapshot(DatasetId(head))?.is_none()
+                && self.newest_snapshot(id)?.is_none()
             {
-                found.push(DatasetId(head));
+                found.push(id);
             }
         }
         // Those deeper in the tree first.

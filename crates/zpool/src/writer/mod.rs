@@ -22,7 +22,9 @@ mod destroy;
 mod file_system;
 mod history;
 mod holds;
+mod intent_logs;
 mod lists;
+mod livelists;
 mod logs;
 mod meta;
 mod objects;
@@ -131,6 +133,9 @@ impl PoolWriter {
         let mut writer = Self::over(pool, vdevs, environment)?;
         writer.state = LabelState::EXPORTED;
         writer.is_config_dirty = state != LabelState::EXPORTED;
+        if state == LabelState::ACTIVE {
+            writer.refuse_logs_ahead()?;
+        }
         let spaces = config::top_spaces(&writer.config)?;
         let is_taken_over = writer.take_over_space(&spaces)?;
         writer.free_what_was_deferred()?;

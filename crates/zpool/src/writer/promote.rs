@@ -4,7 +4,6 @@
 use super::accounts::UsedBy;
 use super::clones::KEY;
 use super::datasets::COUNT_OF_SNAPSHOTS;
-use super::destroy::BOOKMARKS;
 use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
 use crate::dsl::{DatasetFlags, DatasetPhys};
@@ -50,6 +49,8 @@ impl PoolWriter {
             .saturating_add(self.dead_space(&promotion.of_clone, above)?);
         let origin_snapshots = self.dead_space(&promotion.of_origin, promotion.origin_phys.creation_txg)?;
 
+        self.forget_livelist(promotion.clone_dir)?;
+        self.forget_livelist(promotion.origin_dir)?;
         self.exchange_links(&promotion, oldest, unique.used.cast_unsigned())?;
         self.move_bookmarks(&promotion)?;
         for snapshot in &promotion.shared {
@@ -126,11 +127,11 @@ impl PoolWriter {
         let own: BTreeSet<String> = self
             .bookmarks_of(promotion.clone.0)?
             .into_iter()
-            .map(|(name, _)| name)
+            .map(|bookmark| bookmark.name)
             .collect();
-        for (name, txg) in self.bookmarks_of(promotion.origin_head)? {
-            if txg <= promotion.origin_phys.creation_txg && own.contains(&name) {
-                both.push(name);
+        for bookmark in self.bookmarks_of(promotion.origin_head)? {
+            if bookmark.creation_txg() <= promotion.origin_phys.creation_txg && own.contains(&bookmark.name) {
+                both.push(bookmark.name);
             }
         }
         if both.is_empty() {
@@ -138,23 +139,6 @@ impl PoolWriter {
         } else {
             Err(Error::Exists(both.join("\n")))
         }
-    }
-
-    /// The bookmarks of a head: their names, and the groups of their snapshots.
-    fn bookmarks_of(&mut self, head: ObjectNumber) -> Result<Vec<(String, Txg)>, Error> {
-        if !self.is_table(head)? {
-            return Ok(Vec::new());
-        }
-        let Some(table) = self.table_get(head, BOOKMARKS)?.map(ObjectNumber) else {
-            return Ok(Vec::new());
-        };
-        let entries = self.table_all(table)?.into_iter();
-        Ok(entries
-            .map(|entry| {
-                let words = entry.value.as_u64s().unwrap_or_default();
-                (entry.name_lossy(), Txg(words.get(1).copied().unwrap_or(0)))
-            })
-            .collect())
     }
 
     /// What goes from one directory to the other: all that the origin has, and all that died before it.
@@ -216,23 +200,12 @@ impl PoolWriter {
 
     /// The bookmarks of what is moved go along.
     fn move_bookmarks(&mut self, promotion: &Promotion) -> Result<(), Error> {
-        for (name, txg) in self.bookmarks_of(promotion.origin_head)? {
-            if txg > promotion.origin_phys.creation_txg {
-                continue;
-            }
-            let Some(table) = self
-                .table_get(promotion.origin_head, BOOKMARKS)?
-                .map(ObjectNumber)
-            else {
-                continue;
-            };
-            if let Some(value) = self.table_get_value(table, &name)? {
-                self.table_remove(table, &name)?;
-                let target = self.bookmark_table(promotion.clone)?;
-                self.table_put_value(target, &name, &value)?;
+        for bookmark in self.bookmarks_of(promotion.origin_head)? {
+            if bookmark.creation_txg() <= promotion.origin_phys.creation_txg {
+                self.move_bookmark(promotion.origin_head, promotion.clone, &bookmark)?;
             }
         }
-        Ok(())
+        self.renew_bookmarks(promotion.clone, promotion.origin)
     }
 
     fn move_snapshot(&mut self, snapshot: ObjectNumber, promotion: &Promotion) -> Result<(), Error> {

@@ -22,12 +22,14 @@
 //! The chain ends where a block's sum is wrong: the block was allocated and never written.
 
 use crate::Txg;
-use crate::spa::{BlockPointer, BlockReader};
+use crate::spa::{Block, BlockPointer, BlockReader};
 use zferry_blocks::checksum::{Checksum, Fletcher4, embedded_endian};
 use zferry_wire::{Endian, Reader, ShortRead, u64_from_usize, usize_from_u64};
 
 /// Where the header lies in the block of an object set, in bytes.
-pub(super) const HEADER_OFFSET: usize = 512;
+pub(crate) const HEADER_OFFSET: usize = 512;
+/// How long the header is, in bytes.
+pub(crate) const HEADER_BYTES: usize = 192;
 const CHAIN_BYTES: usize = 184;
 const CHECKSUM_OFFSET: usize = 144;
 /// The checksum whose chain structure lies at the beginning.
@@ -46,7 +48,7 @@ const BLOCK_BYTES_MAX: u64 = 16 << 20;
 
 /// The header of an intent log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LogHeader {
+pub(crate) struct LogHeader {
     claim_txg: Txg,
     log: BlockPointer,
     claim_block: u64,
@@ -55,7 +57,7 @@ pub(super) struct LogHeader {
 
 impl LogHeader {
     /// Decodes a header.
-    pub(super) fn decode(bytes: &[u8], endian: Endian) -> Result<Self, ShortRead> {
+    pub(crate) fn decode(bytes: &[u8], endian: Endian) -> Result<Self, ShortRead> {
         let mut reader = Reader::new(bytes, endian);
         let [claim_txg, _replay] = reader.u64s()?;
         let log = BlockPointer::read(&mut reader)?;
@@ -73,8 +75,14 @@ impl LogHeader {
         })
     }
 
+    /// The header in the block of an object set.
+    pub(crate) fn of_set(block: &Block) -> Option<Self> {
+        let bytes = block.bytes.get(HEADER_OFFSET..)?;
+        Self::decode(bytes, block.endian).ok()
+    }
+
     /// Calls `each` with every block that the log keeps allocated. `newest` is the pool's transaction group.
-    pub(super) fn for_each(&self, reader: &BlockReader, newest: Txg, each: &mut dyn FnMut(&BlockPointer)) {
+    pub(crate) fn for_each(&self, reader: &BlockReader, newest: Txg, each: &mut dyn FnMut(&BlockPointer)) {
         let mut pointer = self.log;
         while !pointer.is_hole() {
             let number = sequence(&pointer);
@@ -88,19 +96,39 @@ impl LogHeader {
                 return;
             };
             let mut records = Reader::new(&block.records, block.endian);
-            while let Ok(Some((number, written))) = next_record(&mut records) {
-                if number > self.claim_record {
+            while let Ok(Some(record)) = Record::next(&mut records) {
+                if record.number > self.claim_record {
                     return;
                 }
                 let is_claimed = |written: &BlockPointer| {
                     self.claim_txg != Txg(0) && written.logical_birth() >= self.claim_txg
                 };
+                let written = record.written.as_ref();
                 if let Some(written) = written.filter(|written| !written.is_hole() && is_claimed(written)) {
-                    each(&written);
+                    each(written);
                 }
             }
             pointer = block.next;
         }
+    }
+
+    /// Whether the log holds something that was written after the pool's transaction group `newest`, which nobody has
+    /// claimed since: the pool does not know of it, not even of the space where it is.
+    pub(crate) fn is_ahead(&self, reader: &BlockReader, newest: Txg) -> bool {
+        let mut pointer = self.log;
+        while self.claim_txg == Txg(0) && !pointer.is_hole() {
+            let Some(block) = LogBlock::read(reader, &pointer) else {
+                return false;
+            };
+            let mut records = Reader::new(&block.records, block.endian);
+            while let Ok(Some(record)) = Record::next(&mut records) {
+                if record.txg > newest {
+                    return true;
+                }
+            }
+            pointer = block.next;
+        }
+        false
     }
 }
 
@@ -110,19 +138,33 @@ const fn sequence(pointer: &BlockPointer) -> u64 {
     sequence
 }
 
-/// Reads a record: its number, and what it wrote elsewhere. `None` at the end.
-fn next_record(reader: &mut Reader<'_>) -> Result<Option<(u64, Option<BlockPointer>)>, ShortRead> {
-    if reader.is_empty() {
-        return Ok(None);
+/// A record.
+struct Record {
+    /// The transaction group that it was written for.
+    txg: Txg,
+    number: u64,
+    /// What it wrote elsewhere.
+    written: Option<BlockPointer>,
+}
+
+impl Record {
+    /// Reads the next record; `None` at the end.
+    fn next(reader: &mut Reader<'_>) -> Result<Option<Self>, ShortRead> {
+        if reader.is_empty() {
+            return Ok(None);
+        }
+        let [kind, len, txg, number] = reader.u64s()?;
+        let rest = len.checked_sub(RECORD_BYTES);
+        let mut record = reader.sub(usize_from_u64(rest.unwrap_or(u64::MAX)))?;
+        let written = if kind & RECORD_TYPE_MASK == RECORD_WRITE {
+            record.skip(32)?;
+            Some(BlockPointer::read(&mut record)?)
+        } else {
+            None
+        };
+        let txg = Txg(txg);
+        Ok(Some(Self { txg, number, written }))
     }
-    let [kind, len, _txg, number] = reader.u64s()?;
-    let rest = len.checked_sub(RECORD_BYTES);
-    let mut record = reader.sub(usize_from_u64(rest.unwrap_or(u64::MAX)))?;
-    if kind & RECORD_TYPE_MASK != RECORD_WRITE {
-        return Ok(Some((number, None)));
-    }
-    record.skip(32)?;
-    Ok(Some((number, Some(BlockPointer::read(&mut record)?))))
 }
 
 /// A block of a log.
