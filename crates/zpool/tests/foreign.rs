@@ -149,3 +149,13 @@ fn what_only_an_intent_log_holds_is_not_written_over() {
     let error = open(&image).unwrap_err().to_string();
     assert!(error.contains("the intent log of 'p/f'"), "{error}");
 }
+
+/// The image was exported while a scrub was paused.
+#[test]
+fn what_a_scan_has_still_to_visit_is_not_changed() {
+    let packed = zferry_fixtures::workspace().join("crates/zpool/tests/data/scrubbing.img.zst");
+    let image = zferry_fixtures::target().join("scrubbing").join("s.img");
+    zferry_fixtures::unpack_image(&packed, &image).unwrap();
+    let error = open(&image).unwrap_err().to_string();
+    assert!(error.contains("a scrub is under way"), "{error}");
+}

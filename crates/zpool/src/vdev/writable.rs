@@ -5,9 +5,10 @@
 use super::Disk;
 use super::write_behind::WriteBehind;
 use crate::Error;
-use std::fs::OpenOptions;
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A disk that can be written.
@@ -47,6 +48,15 @@ pub struct WritableFile {
 }
 
 impl WritableFile {
+    /// Opens a block device that nothing else in the system uses: neither a mount, nor another pool, nor a volume manager.
+    fn open_device(path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        // Of a device that exists, this asks for sole use.
+        options.custom_flags(OFlags::EXCL.bits().cast_signed());
+        options.open(path)
+    }
+
     /// Opens a file or block device for writing and locks it.
     ///
     /// # Errors
@@ -68,8 +78,19 @@ impl WritableFile {
 
     fn with(path: &Path, options: &OpenOptions, size: Option<u64>) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let failed = |source| Error::io(name.clone(), source);
-        let mut file = options.open(path).map_err(failed)?;
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::ResourceBusy => Error::Busy(name.clone()),
+            _ => Error::io(name.clone(), source),
+        };
+        let is_device = path
+            .metadata()
+            .is_ok_and(|found| found.file_type().is_block_device());
+        let opened = if is_device {
+            Self::open_device(path)
+        } else {
+            options.open(path)
+        };
+        let mut file = opened.map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Busy(name)),

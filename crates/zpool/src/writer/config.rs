@@ -1,7 +1,7 @@
 //! The pool's configuration: as the pool holds it, as its labels do, and what it says of vdevs and their space.
 
 use super::{PoolWriter, for_reading};
-use crate::spa::{Allocator, Feature, TopVdevSpace};
+use crate::spa::{Allocator, Feature, ScanFunction, ScanState, TopVdevSpace};
 use crate::vdev::{
     LabelState, Labels, Uberblock, VdevKind, VdevState, VdevStatus, WritableDisk, WriteLeaf, WriteTop,
     WriteTree, write_config,
@@ -89,6 +89,17 @@ pub(super) fn check_writable(pool: &Pool, is_forced: bool) -> Result<(), Error> 
     }
     if pool.uberblock().checkpoint_txg.0 != 0 {
         return Err(Error::ReadOnly("it has a checkpoint".to_owned()));
+    }
+    // A scan keeps what it has still to visit, which only OpenZFS keeps right when datasets come and go.
+    if let Some(scan) = pool.scan()?.filter(|scan| scan.state == ScanState::SCANNING) {
+        let what = if scan.function == ScanFunction::RESILVER {
+            "resilver"
+        } else {
+            "scrub"
+        };
+        return Err(Error::ReadOnly(format!(
+            "a {what} is under way; let OpenZFS finish it, or stop it with zpool scrub -s"
+        )));
     }
     check_vdevs(pool.vdevs())?;
     let directory = pool.meta_object(ObjectNumber(1))?;
