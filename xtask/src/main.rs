@@ -4,6 +4,7 @@ mod bench;
 mod example;
 mod fuzz;
 mod interop;
+mod life;
 mod tools;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Have OpenZFS's own code judge the streams that zferry makes
     Interop(interop::Arguments),
+    /// Let zferry and OpenZFS's own code act on one pool in turn, at random, and judge it
+    Life(life::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
+        Task::Life(arguments) => life::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ mod object_set;
 mod object_type;
 mod open_object;
 mod open_set;
+mod post_order;
 mod traverse;
 
 pub(crate) use allowance::Allowance;
@@ -26,3 +27,4 @@ pub(crate) use ledger::{Ledger, sizes};
 pub use open_object::Policies;
 pub(crate) use open_object::{Context, OpenObject, encode_pointers};
 pub(crate) use open_set::{OpenSet, SlotState, metadata_policy, objects_in};
+pub(crate) use post_order::{Pause, PostOrder, Stopped};

@@ -7,9 +7,7 @@ use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
 use crate::dsl::{DatasetFlags, DatasetPhys, DirPhys};
 use crate::{Corrupt, Error, ObjectNumber, Txg};
-
-/// How many blocks a commit frees at most of what was destroyed.
-const FREED_AT_ONCE: usize = 1 << 17;
+use zferry_wire::{u64_from_usize, usize_from_u64};
 
 impl PoolWriter {
     /// Takes a head away that has no snapshots and no children, with all blocks that are its own. Where it was the last
@@ -79,6 +77,16 @@ impl PoolWriter {
             return Ok(());
         };
         self.free_intent_log(&set)?;
+        let dir = self.dir(phys.dir)?;
+        if self.is_freed_later(dir.used)? {
+            let used = Totals {
+                used: dir.used.cast_signed(),
+                compressed: dir.compressed.cast_signed(),
+                uncompressed: dir.uncompressed.cast_signed(),
+            };
+            self.use_space(phys.dir, UsedBy::Head, used.negated())?;
+            return self.free_later(set.root, phys.prev_snapshot_txg, used);
+        }
         set.free_everything(&mut self.io)?;
         // The directory has nothing else any more.
         let dir = self.dir(phys.dir)?;
@@ -341,7 +349,8 @@ impl PoolWriter {
     /// Frees a part of what was destroyed.
     pub(super) fn free_some(&mut self) -> Result<(), Error> {
         let list = self.known.free_list;
-        let pointers = self.take_pointers(list, FREED_AT_ONCE)?;
+        let most = self.destroys.blocks_at_once;
+        let pointers = self.take_pointers(list, usize_from_u64(most))?;
         let mut freed = Totals::default();
         for pointer in &pointers {
             self.io.free(pointer)?;
@@ -350,7 +359,7 @@ impl PoolWriter {
         if freed != Totals::default() {
             self.use_space(self.known.free_dir, UsedBy::Head, freed.negated())?;
         }
-        Ok(())
+        self.free_trees(most.saturating_sub(u64_from_usize(pointers.len())))
     }
 
     /// What is in the lists of blocks that the last group of OpenZFS did not get to free.

@@ -136,7 +136,12 @@ impl PoolWriter {
     }
 
     /// Writes bytes into the content of a list, which grows as needed.
-    fn put_list_content(&mut self, number: ObjectNumber, at: u64, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn put_list_content(
+        &mut self,
+        number: ObjectNumber,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
         let block_bytes = self.mos.dnode(&mut self.io, number)?.data_bytes().max(1);
         let (mut at, mut rest) = (at, bytes);
         while !rest.is_empty() {
@@ -182,7 +187,7 @@ impl PoolWriter {
     }
 
     /// The bytes of a list from `from` to `to`.
-    fn list_part(&mut self, number: ObjectNumber, from: u64, to: u64) -> Result<Vec<u8>, Error> {
+    pub(super) fn list_part(&mut self, number: ObjectNumber, from: u64, to: u64) -> Result<Vec<u8>, Error> {
         let dnode = self.mos.dnode(&mut self.io, number)?;
         let (block_bytes, has) = (dnode.data_bytes().max(1), dnode.content_bytes());
         if to > has {

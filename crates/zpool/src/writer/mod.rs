@@ -19,6 +19,7 @@ mod create;
 mod datasets;
 mod deadlists;
 mod destroy;
+mod destroyed;
 mod file_system;
 mod history;
 mod holds;
@@ -75,7 +76,22 @@ pub struct PoolWriter {
     /// Whether it failed so late that it may have succeeded.
     is_uncertain: bool,
     known: Known,
+    destroys: Destroys,
 }
+
+/// How much of what was destroyed is freed at once.
+#[derive(Clone, Copy, Debug)]
+struct Destroys {
+    /// A head with no more of its own than this is freed by the commit that destroys it, in bytes.
+    bytes_at_once: u64,
+    /// How many blocks a commit frees at most of what was destroyed before.
+    blocks_at_once: u64,
+}
+
+const DESTROYS: Destroys = Destroys {
+    bytes_at_once: 64 << 20,
+    blocks_at_once: 1 << 17,
+};
 
 /// Objects of the meta object set that every change needs.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +187,7 @@ impl PoolWriter {
             is_failed: false,
             is_uncertain: false,
             known,
+            destroys: DESTROYS,
         })
     }
 
@@ -197,6 +214,15 @@ impl PoolWriter {
     #[must_use]
     pub fn is_full_of_changes(&self) -> bool {
         self.dirty_bytes() > DIRTY_MAX
+    }
+
+    /// Frees heads with more than `bytes` of their own by commits after the one that destroys them, each about `blocks`
+    /// blocks of what is left. They are 64 MiB and 2^17 blocks otherwise.
+    pub const fn set_freed_at_once(&mut self, bytes: u64, blocks: u64) {
+        self.destroys = Destroys {
+            bytes_at_once: bytes,
+            blocks_at_once: blocks,
+        };
     }
 
     /// How much datasets may still grow, in bytes.

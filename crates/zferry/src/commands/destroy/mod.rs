@@ -165,6 +165,10 @@ pub(super) fn destroy_all(
             continue;
         }
         if name.contains('@') {
+            // One that waited for its clones has gone with the last of them.
+            if gone.len() > 1 && matches!(writer.find_snapshot(name), Err(Error::Missing(_))) {
+                continue;
+            }
             destroy_snapshot(writer, name, defer)?;
         } else {
             let id = writer.find(name).map_err(|error| cannot_destroy(name, &error))?;
