@@ -9,7 +9,7 @@ use std::sync::Arc;
 use zferry_zpool::check::{CheckOptions, Finding, Observer, check};
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::vdev::{WritableDisk, WritableFile};
-use zferry_zpool::{Environment, Error, OpenOptions, Pool, PoolWriter};
+use zferry_zpool::{Environment, Error, OpenOptions, Pool, PoolWriter, Unsupported};
 
 /// A copy of a pool of the corpus, in the folder that `ZFERRY_LEAVE_POOLS` names, or a temporary one.
 fn copy_of(name: &str, folder: &std::path::Path) -> Option<PathBuf> {
@@ -66,6 +66,9 @@ fn logged_space_is_taken_over() {
     let logs = writer.pool().directory_entry("com.delphix:log_spacemap_zap");
     assert_eq!(logs.unwrap(), None);
     writer.create_file_system("crypt/ours", &[]).unwrap();
+    // It would have to be encrypted.
+    let error = writer.create_file_system("crypt/gcm/ours", &[]).unwrap_err();
+    assert!(matches!(error, Error::Unsupported(Unsupported::Encrypted)));
     for round in 0..5 {
         writer.snapshot("crypt/ours", &format!("s{round}")).unwrap();
         writer.commit().unwrap();

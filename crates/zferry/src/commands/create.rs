@@ -2,7 +2,7 @@
 
 use zferry_zpool::dsl::property::DatasetTypes;
 use zferry_zpool::zap::ZapValue;
-use zferry_zpool::{Error, PoolWriter};
+use zferry_zpool::{Error, PoolWriter, Unsupported};
 
 use super::assignment::{Assignment, parse_size, stored_value};
 use crate::error::CommandError;
@@ -116,6 +116,9 @@ pub(super) fn cannot_create(name: &str, error: &Error) -> CommandError {
         Error::Exists(_) => "dataset already exists".to_owned(),
         Error::Missing(_) => "parent does not exist".to_owned(),
         Error::NoSpace { .. } => "out of space".to_owned(),
+        Error::Unsupported(Unsupported::Encrypted) => {
+            "encryption root's key is not loaded or provided".to_owned()
+        }
         other => other.to_string(),
     };
     CommandError::failed(format_args!("cannot create '{name}': {why}"))

@@ -1,12 +1,13 @@
 //! Making datasets and snapshots.
 
+use super::clones::KEY;
 use super::file_system;
 use super::{DatasetId, PoolWriter};
 use crate::dmu::{ObjectSetType, ObjectSpec, ObjectType, OpenSet, Policies, metadata_policy};
 use crate::dsl::{DatasetFlags, DatasetPhys, DirFlags, DirPhys, UsedBreakdown};
 use crate::spa::{BlockPointer, BlockPolicy, Feature};
 use crate::zap::{ZapValue, write as zap};
-use crate::{Corrupt, Error, ObjectNumber, Txg};
+use crate::{Corrupt, Error, ObjectNumber, Txg, Unsupported};
 use std::collections::BTreeSet;
 use zferry_blocks::checksum::ChecksumAlgorithm;
 use zferry_blocks::compress::{Compression, CompressionLevel};
@@ -358,10 +359,22 @@ impl PoolWriter {
         Ok(policies.for_object(object_type, checksum, compression))
     }
 
+    /// What is made below an encrypted dataset is encrypted with its key, which nobody has given.
+    fn refuse_inherited_key(&mut self, name: &str) -> Result<(), Error> {
+        let parent = name.rsplit_once('/').map(|(parent, _)| parent);
+        let Some(dir) = parent.map(|parent| self.find_dir(parent)).transpose()?.flatten() else {
+            return Ok(());
+        };
+        if self.is_table(dir)? && self.table_get(dir, KEY)?.is_some() {
+            return Err(Unsupported::Encrypted.into());
+        }
+        Ok(())
+    }
+
     /// Makes an empty file system that can be mounted.
     ///
     /// # Errors
-    /// As [`Self::begin_dataset`].
+    /// As [`Self::begin_dataset`]; [`Unsupported::Encrypted`] below an encrypted one.
     pub fn create_file_system(
         &mut self,
         name: &str,
@@ -372,6 +385,7 @@ impl PoolWriter {
             features: BTreeSet::new(),
             is_case_insensitive: false,
         };
+        self.refuse_inherited_key(name)?;
         let id = self.begin_dataset(name, &options)?;
         self.set_at_creation(id, properties)?;
         self.fill_file_system(id, properties)?;
@@ -382,7 +396,7 @@ impl PoolWriter {
     /// Makes a volume of `size` bytes in blocks of `block_bytes`.
     ///
     /// # Errors
-    /// As [`Self::begin_dataset`].
+    /// As [`Self::create_file_system`].
     pub fn create_volume(
         &mut self,
         name: &str,
@@ -395,6 +409,7 @@ impl PoolWriter {
             features: BTreeSet::new(),
             is_case_insensitive: false,
         };
+        self.refuse_inherited_key(name)?;
         let id = self.begin_dataset(name, &options)?;
         self.set_at_creation(id, properties)?;
         let salt = self.environment.guid();
