@@ -4,6 +4,7 @@
 //! each other sensibly is for those above to say: `zstream dump` shows what a reader for receiving refuses.
 
 use std::fmt;
+use std::ops::Range;
 
 use zferry_blocks::checksum::Checksum;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
@@ -14,13 +15,16 @@ use crate::fletcher::Fletcher4;
 use crate::record::{
     Begin, CHECKSUM_OFFSET, Header, RECORD_SIZE, Record, RecordError, RecordType, stored_checksum,
 };
-use crate::source::Source;
+use crate::source::{Payloads, Source};
 
 /// The longest payload of a record other than BEGIN, in bytes: the largest block that ZFS has.
 pub(crate) const BLOCK_LIMIT: u64 = 16 << 20;
 
 /// The longest list behind a BEGIN, in bytes: what OpenZFS's own commands accept unless told otherwise.
 pub(crate) const LIST_LIMIT: u64 = 64 << 20;
+
+/// How much of a payload is read at a time, in bytes; a multiple of 4.
+const PIECE: usize = 1 << 20;
 
 /// A record, where it stands, and what the sum was around it.
 #[derive(Clone, Debug)]
@@ -242,6 +246,36 @@ impl<S: Source> RawReader<S> {
         self.shown = wanted;
         self.position = position.saturating_add(length);
         Ok(payload)
+    }
+
+    /// Reads the payload of the record that was just read into `payloads`, and says where it is.
+    pub(crate) fn payload_into(
+        &mut self,
+        record: &RawRecord,
+        payloads: &mut Payloads,
+    ) -> Result<Range<usize>, StreamError> {
+        let length = payload_length(record)?;
+        let position = self.position;
+        let mut left = usize_from_u64(length);
+        let start = payloads.len();
+        while left > 0 {
+            // Memory is taken only for what really arrives.
+            let wanted = left.min(PIECE);
+            let piece = payloads.offer(wanted);
+            let got = self.source.fill(piece);
+            let got = got.map_err(|error| StreamError::new(position, error))?;
+            if got < wanted {
+                let got = u64_from_usize(payloads.len().saturating_sub(start).saturating_add(got));
+                return Err(cut_payload(record, length, got));
+            }
+            if self.summing {
+                self.sum.update(piece);
+            }
+            payloads.keep(wanted);
+            left = left.saturating_sub(wanted);
+        }
+        self.position = position.saturating_add(length);
+        Ok(start..payloads.len())
     }
 
     /// Sums and leaves behind the payload of the record that was just read.

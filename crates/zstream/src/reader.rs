@@ -11,14 +11,15 @@
 //! say is not judged; that is for [`validate`](crate::validate) and for whoever applies them.
 
 use std::io::Read;
+use std::ops::Range;
 
 use zferry_wire::Endian;
 
 use crate::error::{StreamError, StreamErrorKind};
 use crate::flags::HeaderType;
-use crate::raw::RawReader;
+use crate::raw::{RawReader, RawRecord};
 use crate::record::{Begin, End, Header, Record};
-use crate::source::{Buffered, Source};
+use crate::source::{Buffered, Payloads, Source};
 
 /// Where in a stream or package a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,10 +133,39 @@ impl<S: Source> StreamReader<S> {
         self.raw.rest()
     }
 
+    /// The next record as [`next`](Self::next) gives it, but with its payload in `payloads`; and where it is there.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_into(
+        &mut self,
+        payloads: &mut Payloads,
+    ) -> Result<Option<(StreamRecord<'static>, Range<usize>)>, StreamError> {
+        let Some((raw, place)) = self.step()? else {
+            return Ok(None);
+        };
+        let payload = self.raw.payload_into(&raw, payloads)?;
+        Ok(Some((StreamRecord::new(raw, place, &[]), payload)))
+    }
+
     fn advance(
         &mut self,
         wants_payload: impl Fn(&Record) -> bool,
     ) -> Result<Option<StreamRecord<'_>>, StreamError> {
+        let Some((raw, place)) = self.step()? else {
+            return Ok(None);
+        };
+        let payload = if wants_payload(&raw.record) {
+            self.raw.payload(&raw)?
+        } else {
+            self.raw.pass_payload(&raw)?;
+            &[]
+        };
+        Ok(Some(StreamRecord::new(raw, place, payload)))
+    }
+
+    /// The next record without its payload, and where it stands.
+    fn step(&mut self) -> Result<Option<(RawRecord, Place)>, StreamError> {
         if self.state == State::Done {
             return Ok(None);
         }
@@ -150,20 +180,20 @@ impl<S: Source> StreamReader<S> {
         }
         let (place, state) = self.state.step(&raw.record).map_err(|kind| raw.error(kind))?;
         self.state = state;
-        let payload = if wants_payload(&raw.record) {
-            self.raw.payload(&raw)?
-        } else {
-            self.raw.pass_payload(&raw)?;
-            &[]
-        };
-        Ok(Some(StreamRecord {
+        Ok(Some((raw, place)))
+    }
+}
+
+impl<'a> StreamRecord<'a> {
+    fn new(raw: RawRecord, place: Place, payload: &'a [u8]) -> Self {
+        Self {
             position: raw.position,
             place,
             endian: raw.endian,
             record: raw.record,
             header: raw.header,
             payload,
-        }))
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl<'w> Applier<'w> {
     }
 
     /// Applies the next record.
-    pub(super) fn apply(&mut self, item: Item) -> Result<(), ReceiveError> {
+    pub(super) fn apply(&mut self, item: Item<Body>) -> Result<(), ReceiveError> {
         let (position, record_type) = (item.position, item.record.record_type());
         self.apply_one(item).map_err(|failure| match failure {
             Failure::Receive(error) => error,
@@ -131,7 +131,7 @@ impl<'w> Applier<'w> {
         Ok(())
     }
 
-    fn apply_one(&mut self, item: Item) -> Result<(), Failure> {
+    fn apply_one(&mut self, item: Item<Body>) -> Result<(), Failure> {
         self.highest = self.highest.max(object_of(&item.record));
         match item.record {
             Record::Object(object) => match item.body {

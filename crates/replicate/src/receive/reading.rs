@@ -1,13 +1,12 @@
 //! The first thread of a receive: reads records, checks each against the rules, and sees how its block is made ready.
 
 use super::ReceiveError;
-use super::batch::{Batch, Body, Item, Recipe};
-use super::recent::{Recent, RecentObjects};
+use super::batch::{Batch, Item, Recipe};
+use super::recent::RecentObjects;
 use super::rules::record::RecordRules;
 use std::collections::HashMap;
 use std::sync::Arc;
 use zferry_zpool::DatasetPolicies;
-use zferry_zpool::dmu::ObjectType;
 use zferry_zpool::spa::BlockPolicy;
 use zferry_zstream::reader::{Place, StreamReader};
 use zferry_zstream::record::{Begin, Record};
@@ -54,8 +53,8 @@ impl<S: Source> Reading<S> {
 
     /// Reads the next records, up to END at most. Those in front of one that is wrong are in `batch` too.
     pub(super) fn fill(&mut self, batch: &mut Batch) -> Result<(), ReceiveError> {
-        while batch.bytes < BATCH_BYTES && batch.items.len() < BATCH_RECORDS {
-            let Some(read) = self.reader.next()? else {
+        while batch.bytes() < BATCH_BYTES && batch.records() < BATCH_RECORDS {
+            let Some((read, body)) = self.reader.next_into(&mut batch.payloads)? else {
                 self.is_done = true;
                 return Ok(());
             };
@@ -63,51 +62,50 @@ impl<S: Source> Reading<S> {
                 self.is_done = true;
                 return Ok(());
             }
-            let (position, record, payload) = (read.position, read.record, read.payload.to_vec());
+            let (position, record) = (read.position, read.record);
             self.rules
                 .check(&record)
                 .map_err(|fault| ReceiveError::record(position, &record, fault))?;
             if let Record::Object(object) = &record {
                 self.recent.note(object);
             }
-            let recipe = self.recipe(&record);
+            let recipe = recipe(&self.recent, &mut self.known, &self.policies, &record);
             batch.push(Item {
                 position,
                 record,
-                body: Body::Bytes(payload),
+                body,
                 recipe,
             });
         }
         Ok(())
     }
+}
 
-    /// How the block behind a record is made ready, where its object is known and the block is one of its own.
-    fn recipe(&mut self, record: &Record) -> Option<Recipe> {
-        let (object, block_type) = match record {
-            Record::Write(write) => {
-                let object = *self.recent.get(write.object)?;
-                (object.block_size == write.logical_size).then_some(())?;
-                (object, object.object_type)
-            }
-            Record::Spill(spill) => {
-                let object = *self.recent.get(spill.object)?;
-                (object, object.bonus_type)
-            }
-            _ => return None,
-        };
-        Some(Recipe {
-            policy: self.policy(&object, block_type),
-            object_type: block_type,
-        })
-    }
-
-    fn policy(&mut self, object: &Recent, block_type: ObjectType) -> Arc<BlockPolicy> {
-        let (compression, checksum) = (object.compression, object.checksum);
-        let policies = &self.policies;
-        let policy = self
-            .known
-            .entry((block_type.0, compression, checksum))
-            .or_insert_with(|| Arc::new(policies.for_object(block_type, checksum, compression)));
-        Arc::clone(policy)
-    }
+/// How the block behind a record is made ready, where its object is known and the block is one of its own.
+fn recipe(
+    recent: &RecentObjects,
+    known: &mut HashMap<(u8, u8, u8), Arc<BlockPolicy>>,
+    policies: &DatasetPolicies,
+    record: &Record,
+) -> Option<Recipe> {
+    let (object, block_type) = match record {
+        Record::Write(write) => {
+            let object = recent.get(write.object)?;
+            (object.block_size == write.logical_size).then_some(())?;
+            (object, object.object_type)
+        }
+        Record::Spill(spill) => {
+            let object = recent.get(spill.object)?;
+            (object, object.bonus_type)
+        }
+        _ => return None,
+    };
+    let (compression, checksum) = (object.compression, object.checksum);
+    let policy = known
+        .entry((block_type.0, compression, checksum))
+        .or_insert_with(|| Arc::new(policies.for_object(block_type, checksum, compression)));
+    Some(Recipe {
+        policy: Arc::clone(policy),
+        object_type: block_type,
+    })
 }

@@ -2,21 +2,21 @@
 //!
 //! Nothing here knows where the block will lie, so worker threads can do it for many blocks at once.
 
+use super::shared::{Room, SharedBytes};
 use super::{BlockPointer, Dva, EmbeddedType};
 use crate::dmu::ObjectType;
 use crate::{Corrupt, Error, Txg};
 use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
 use zferry_blocks::checksum::{Checksum, ChecksumAlgorithm, Summer};
 use zferry_blocks::compress::{Compression, CompressionLevel, compress, decompress};
 use zferry_blocks::is_zero;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
-/// Room for more than this many bytes is given back after use: 16 MiB blocks are rare, and threads are many.
-const KEPT_ROOM: usize = 2 << 20;
-
 thread_local! {
     /// Where blocks are compressed: it need not be zeroed for each anew.
-    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static ROOM: RefCell<Room> = RefCell::default();
 }
 
 /// How blocks of a kind are stored.
@@ -74,10 +74,55 @@ pub(crate) enum Form {
         compression: u8,
         checksum: ChecksumAlgorithm,
         sum: Checksum,
-        bytes: Vec<u8>,
+        bytes: SharedBytes,
         endian: Endian,
         crypt: Option<CryptParameters>,
     },
+}
+
+/// A block that only lacks its place, and memory of its own.
+#[derive(Debug)]
+pub struct Draft {
+    block: PreparedBlock,
+    place: Place,
+}
+
+/// Where the stored bytes of a draft are.
+#[derive(Debug)]
+enum Place {
+    /// There are none.
+    None,
+    /// A part of the memory that its content is in.
+    Content(Range<usize>),
+    /// A part of the room that it was compressed into.
+    Room(Range<usize>),
+}
+
+impl Draft {
+    /// The block; `content` and `room` are the memory that it was made from and into.
+    #[must_use]
+    pub fn finish(mut self, content: &Arc<Vec<u8>>, room: &Arc<Vec<u8>>) -> PreparedBlock {
+        if let Form::Stored { bytes, .. } = &mut self.block.form {
+            *bytes = match self.place {
+                Place::None => SharedBytes::default(),
+                Place::Content(place) => SharedBytes::part(content, place),
+                Place::Room(place) => SharedBytes::part(room, place),
+            };
+        }
+        self.block
+    }
+
+    /// The block of a content that is all there is in its memory.
+    fn alone(mut self, content: Vec<u8>, room: &Room) -> PreparedBlock {
+        if let Form::Stored { bytes, .. } = &mut self.block.form {
+            *bytes = match self.place {
+                Place::None => SharedBytes::default(),
+                Place::Content(_) => content.into(),
+                Place::Room(place) => room.get(place).to_vec().into(),
+            };
+        }
+        self.block
+    }
 }
 
 impl PreparedBlock {
@@ -117,7 +162,7 @@ impl PreparedBlock {
             }
             Form::Embedded {
                 compression, payload, ..
-            } => (compression, payload),
+            } => (compression, SharedBytes::from(payload)),
             Form::Stored {
                 compression, bytes, ..
             } => (compression, bytes),
@@ -129,7 +174,7 @@ impl PreparedBlock {
         };
         let compression = Compression::from_id(compression).ok_or_else(unknown)?;
         if compression == Compression::Off {
-            return Ok(stored);
+            return Ok(stored.to_vec());
         }
         let mut content = vec![0; size];
         decompress(compression, &stored, &mut content)
@@ -263,85 +308,122 @@ impl BlockPolicy {
         level: u8,
         content: Vec<u8>,
     ) -> Result<PreparedBlock, Error> {
-        let logical_size = u64_from_usize(content.len());
-        if self.compression == Compression::Off {
-            return self.store(object_type, level, logical_size, Compression::Off, content, None);
-        }
-        if is_zero(&content) {
-            return Ok(self.block(object_type, level, logical_size, Form::Hole));
-        }
-        let unit = usize_from_u64(self.allocation_unit);
-        let Some(mut compressed) = self.compressed(&content, unit) else {
-            return self.store(object_type, level, logical_size, Compression::Off, content, None);
-        };
-        let len = compressed.len();
-        let may_embed = self.embeds && level == 0 && !object_type.has_fill();
-        if may_embed && len <= BlockPointer::EMBEDDED_BYTES_MAX {
-            return Ok(self.block(
-                object_type,
-                level,
-                logical_size,
-                Form::Embedded {
-                    compression: self.compression.id(),
-                    kind: EmbeddedType::DATA,
-                    endian: Endian::Little,
-                    payload: compressed,
-                },
-            ));
-        }
-        let stored = len.next_multiple_of(unit.max(512));
-        if stored >= content.len() {
-            return self.store(object_type, level, logical_size, Compression::Off, content, None);
-        }
-        compressed.resize(stored, 0);
-        self.store(
-            object_type,
-            level,
-            logical_size,
-            self.compression,
-            compressed,
-            None,
-        )
-    }
-
-    /// The content compressed, with room for what pads it, if it gets small enough.
-    fn compressed(&self, content: &[u8], unit: usize) -> Option<Vec<u8>> {
         ROOM.with_borrow_mut(|room| {
-            let limit = self.compression.limit(content.len(), unit);
-            if room.len() < limit {
-                room.resize(limit, 0);
-            }
-            let len = compress(self.compression, self.level, content, room.get_mut(..limit)?)?;
-            let mut compressed = Vec::with_capacity(len.next_multiple_of(unit.max(512)));
-            compressed.extend_from_slice(room.get(..len)?);
-            if room.len() > KEPT_ROOM {
-                room.truncate(KEPT_ROOM);
-                room.shrink_to_fit();
-            }
-            Some(compressed)
+            let draft = self.draft_at(object_type, level, &content, 0..content.len(), room)?;
+            let block = draft.alone(content, room);
+            room.clear();
+            Ok(block)
         })
     }
 
-    /// Makes a block ready whose bytes are compressed already, and stay as they are.
+    /// Makes a block of data ready whose content is a part of `memory`. What it is compressed to goes to `room`.
     ///
     /// # Errors
     /// Where it cannot be summed.
-    pub fn prepare_compressed(
+    pub fn draft(
+        &self,
+        object_type: ObjectType,
+        memory: &[u8],
+        content: Range<usize>,
+        room: &mut Room,
+    ) -> Result<Draft, Error> {
+        self.draft_at(object_type, 0, memory, content, room)
+    }
+
+    fn draft_at(
+        &self,
+        object_type: ObjectType,
+        level: u8,
+        memory: &[u8],
+        place: Range<usize>,
+        room: &mut Room,
+    ) -> Result<Draft, Error> {
+        let content = memory.get(place.clone()).unwrap_or_default();
+        let logical_size = u64_from_usize(content.len());
+        let draft = |form, place| Draft {
+            block: self.block(object_type, level, logical_size, form),
+            place,
+        };
+        if self.compression == Compression::Off {
+            let form = self.stored(Compression::Off, content)?;
+            return Ok(draft(form, Place::Content(place)));
+        }
+        if is_zero(content) {
+            return Ok(draft(Form::Hole, Place::None));
+        }
+        let unit = usize_from_u64(self.allocation_unit);
+        let limit = self.compression.limit(content.len(), unit);
+        let target = room.offer(content.len().max(limit).saturating_add(unit.max(512)));
+        let into = target.get_mut(..limit).unwrap_or_default();
+        if let Some(len) = compress(self.compression, self.level, content, into) {
+            let may_embed = self.embeds && level == 0 && !object_type.has_fill();
+            if may_embed && len <= BlockPointer::EMBEDDED_BYTES_MAX {
+                let form = Form::Embedded {
+                    compression: self.compression.id(),
+                    kind: EmbeddedType::DATA,
+                    endian: Endian::Little,
+                    payload: target.get(..len).unwrap_or_default().to_vec(),
+                };
+                return Ok(draft(form, Place::None));
+            }
+            let stored = len.next_multiple_of(unit.max(512));
+            if stored < content.len()
+                && let Some(bytes) = target.get_mut(..stored)
+            {
+                bytes.get_mut(len..).unwrap_or_default().fill(0);
+                let form = self.stored(self.compression, bytes)?;
+                return Ok(draft(form, Place::Room(room.take(stored))));
+            }
+        }
+        let form = self.stored(Compression::Off, content)?;
+        Ok(draft(form, Place::Content(place)))
+    }
+
+    /// What a pointer says of these stored bytes, which it does not have yet.
+    fn stored(&self, compression: Compression, bytes: &[u8]) -> Result<Form, Error> {
+        Ok(Form::Stored {
+            compression: compression.id(),
+            checksum: self.checksum,
+            sum: self.sum(self.checksum, bytes, Endian::Little)?,
+            bytes: SharedBytes::default(),
+            endian: Endian::Little,
+            crypt: None,
+        })
+    }
+
+    /// Makes a block ready whose bytes are compressed already, are a part of `memory`, and stay as they are.
+    ///
+    /// # Errors
+    /// Where it cannot be summed.
+    pub fn draft_compressed(
         &self,
         object_type: ObjectType,
         logical_size: u64,
         compression: Compression,
-        mut payload: Vec<u8>,
-    ) -> Result<PreparedBlock, Error> {
+        memory: &[u8],
+        place: Range<usize>,
+        room: &mut Room,
+    ) -> Result<Draft, Error> {
+        let payload = memory.get(place.clone()).unwrap_or_default();
         let unit = usize_from_u64(self.allocation_unit.max(512));
         let rounded = payload
             .len()
             .next_multiple_of(unit)
             .min(usize_from_u64(logical_size));
-        if rounded > payload.len() {
-            payload.resize(rounded, 0);
-        }
-        self.store(object_type, 0, logical_size, compression, payload, None)
+        let (form, place) = if rounded > payload.len() {
+            let target = room.offer(rounded);
+            if let Some((bytes, padding)) = target.split_at_mut_checked(payload.len()) {
+                bytes.copy_from_slice(payload);
+                padding.fill(0);
+            }
+            (self.stored(compression, target)?, Place::Room(room.take(rounded)))
+        } else {
+            (self.stored(compression, payload)?, Place::Content(place))
+        };
+        Ok(Draft {
+            block: self.block(object_type, 0, logical_size, form),
+            place,
+        })
     }
 
     /// Makes a block ready that will lie in its pointer, as a stream carries it.
@@ -433,7 +515,7 @@ impl BlockPolicy {
                 compression: compression.id(),
                 checksum: self.checksum,
                 sum,
-                bytes,
+                bytes: bytes.into(),
                 endian: Endian::Little,
                 crypt,
             },

@@ -3,8 +3,9 @@
 //! Left to itself, the system copies what is written into its own memory, keeps it there for half a minute, and then a
 //! flush of a gigabyte takes seconds in which nothing else is done. Nobody reads soon what a receive writes, so that
 //! memory, and the work of filling it, is better saved. What follows on disk what was written just before is gathered
-//! into a [`Run`]; a thread of its own writes runs in their order, without a copy. Where a file cannot be written in
-//! that way, or there is too little in a row, the thread writes as usual, and flushes after every [`STEP`].
+//! into a [`Run`]; a thread of its own writes runs in their order, without a copy. What is too little in a row goes by
+//! way of the system's memory after all, and so does everything where a file cannot be written in the other way; then the
+//! thread flushes after every [`STEP`].
 //!
 //! A fault that the thread meets is told by whatever is asked for next, up to the next flush.
 
@@ -51,6 +52,10 @@ struct State {
     spare: Vec<Run>,
     /// How many bytes were ever gathered.
     gathered: u64,
+    /// How many bytes are in the system's memory that may not yet be on disk.
+    unflushed: u64,
+    /// Whether the thread has to flush, or does just now.
+    wants_flush: bool,
     /// The file once more, as it is written past the system's memory, until the thread takes it.
     direct: Option<File>,
     /// `None` as long as there is too little to write, and where no thread can be had.
@@ -158,16 +163,16 @@ impl WriteBehind {
         state.gathered = state.gathered.saturating_add(u64_from_usize(run.bytes().len()));
         if state.thread.is_none() && state.gathered >= WORTH_A_THREAD {
             let shared = Arc::clone(&self.0);
-            let writing = Writing {
-                direct: state.direct.take(),
-                unflushed: 0,
-            };
+            let direct = state.direct.take();
             let thread = Builder::new().name("write-behind".to_owned());
-            state.thread = thread.spawn(move || shared.work(writing)).ok();
+            state.thread = thread.spawn(move || shared.work(direct)).ok();
         }
-        if state.thread.is_none() {
+        let len = run.bytes().len();
+        let waits = state.queue.iter().any(|other| other.touches(run.start(), len));
+        if state.thread.is_none() || len < WORTH_WAITING && !waits {
             let written = self.0.file.write_all_at(run.bytes(), run.start());
             state.spare.push(run);
+            self.0.count_unflushed(&mut state, len);
             return written.map(|()| state);
         }
         state.queue.push_back(Arc::new(run));
@@ -181,7 +186,8 @@ impl WriteBehind {
     /// Hands over what is gathered, and returns when nothing is left to write.
     fn settle<'a>(&'a self, state: MutexGuard<'a, State>) -> io::Result<MutexGuard<'a, State>> {
         let mut state = self.hand_over(state)?;
-        while !state.queue.is_empty() {
+        // A flush that goes on may take the news of a fault away from the one that follows.
+        while !state.queue.is_empty() || state.wants_flush {
             state = self.0.wait(state);
         }
         Ok(state)
@@ -214,58 +220,68 @@ impl Shared {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread: writes runs as they come.
-    fn work(&self, mut writing: Writing) {
-        let mut state = self.lock();
-        while !state.is_closed {
-            let Some(run) = state.queue.front().map(Arc::clone) else {
-                state = self.wait(state);
-                continue;
-            };
-            drop(state);
-            let written = writing.write(&self.file, &run);
-            state = self.lock();
-            state.queue.pop_front();
-            if let Ok(run) = Arc::try_unwrap(run) {
-                state.spare.push(run);
-            }
-            if let Err(error) = written {
-                state.fault.get_or_insert(error);
-            }
+    /// Notes that `len` bytes more are in the system's memory, and has them flushed when there are many.
+    fn count_unflushed(&self, state: &mut State, len: usize) {
+        state.unflushed = state.unflushed.saturating_add(u64_from_usize(len));
+        if state.unflushed >= STEP && state.thread.is_some() {
+            state.unflushed = 0;
+            state.wants_flush = true;
             self.changed.notify_all();
         }
     }
-}
 
-/// How the thread writes.
-#[derive(Debug)]
-struct Writing {
-    /// The file as it is written past the system's memory, as long as that works.
-    direct: Option<File>,
-    /// How many bytes are in the system's memory that may not yet be on disk.
-    unflushed: u64,
-}
+    /// The thread: writes runs as they come, past the system's memory with `direct`.
+    fn work(&self, mut direct: Option<File>) {
+        let mut state = self.lock();
+        while !state.is_closed {
+            if state.wants_flush {
+                drop(state);
+                let flushed = self.file.sync_data();
+                state = self.lock();
+                state.wants_flush = false;
+                if let Err(error) = flushed {
+                    state.fault.get_or_insert(error);
+                }
+                self.changed.notify_all();
+            } else if let Some(run) = state.queue.front().map(Arc::clone) {
+                drop(state);
+                let written = self.write(&mut direct, &run);
+                state = self.lock();
+                state.queue.pop_front();
+                match written {
+                    Ok(buffered) => self.count_unflushed(&mut state, buffered),
+                    Err(error) => {
+                        state.fault.get_or_insert(error);
+                    }
+                }
+                if let Ok(run) = Arc::try_unwrap(run) {
+                    state.spare.push(run);
+                }
+                self.changed.notify_all();
+            } else {
+                state = self.wait(state);
+            }
+        }
+    }
 
-impl Writing {
-    fn write(&mut self, file: &File, run: &Run) -> io::Result<()> {
-        if run.bytes().len() >= WORTH_WAITING
-            && let Some(direct) = &self.direct
+    /// Writes a run, and says how much of it is in the system's memory now.
+    fn write(&self, direct: &mut Option<File>, run: &Run) -> io::Result<usize> {
+        let bytes = run.bytes();
+        if bytes.len() >= WORTH_WAITING
+            && let Some(file) = direct
         {
             let (head, sectors, tail, at) = run.sectors();
-            if direct.write_all_at(sectors, at).is_ok() {
-                file.write_all_at(head, run.start())?;
-                return file.write_all_at(tail, at.saturating_add(u64_from_usize(sectors.len())));
+            if file.write_all_at(sectors, at).is_ok() {
+                self.file.write_all_at(head, run.start())?;
+                let end = at.saturating_add(u64_from_usize(sectors.len()));
+                self.file.write_all_at(tail, end)?;
+                return Ok(head.len().saturating_add(tail.len()));
             }
             // Not every file can be written so that can be opened so. A real fault comes again.
-            self.direct = None;
+            *direct = None;
         }
-        file.write_all_at(run.bytes(), run.start())?;
-        self.unflushed = self.unflushed.saturating_add(u64_from_usize(run.bytes().len()));
-        if self.unflushed >= STEP {
-            self.unflushed = 0;
-            file.sync_data()?;
-        }
-        Ok(())
+        self.file.write_all_at(bytes, run.start())?;
+        Ok(bytes.len())
     }
 }
 
@@ -377,8 +393,8 @@ mod tests {
         let behind = WriteBehind::new(File::open(file.path()).unwrap(), file.path());
         behind.0.lock().direct = None;
         behind.0.lock().gathered = WORTH_A_THREAD;
-        behind.write(&[1; 4096], 0).unwrap();
-        behind.write(&[1; 4096], 1 << 20).unwrap();
+        behind.write(&[1; WORTH_WAITING], 0).unwrap();
+        behind.write(&[1; WORTH_WAITING], 1 << 20).unwrap();
         let mut found = [0; 4096];
         behind.read(&mut found, 1 << 20).unwrap();
         assert_eq!(found, [1; 4096]);

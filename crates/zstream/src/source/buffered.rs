@@ -1,6 +1,6 @@
 //! One buffer in front of anything that can be read.
 
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read};
 
 use super::Source;
 
@@ -19,13 +19,26 @@ pub struct Buffered<R> {
     start: usize,
     end: usize,
     input_ended: bool,
+    /// How much is read ahead at most, in bytes.
+    chunk: usize,
 }
 
 impl<R: Read> Buffered<R> {
     /// A source over `input`, which needs no buffer of its own.
     pub const fn new(input: R) -> Self {
+        Self::with_chunk(input, CHUNK)
+    }
+
+    /// The same for whoever has payloads read into their own memory: it reads little ahead, since what is ahead has to be
+    /// copied there.
+    pub const fn for_filling(input: R) -> Self {
+        Self::with_chunk(input, FIRST_CHUNK)
+    }
+
+    const fn with_chunk(input: R, chunk: usize) -> Self {
         Self {
             input,
+            chunk,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -51,7 +64,7 @@ impl<R: Read> Buffered<R> {
                 .buffer
                 .len()
                 .saturating_mul(2)
-                .clamp(FIRST_CHUNK, wanted.max(CHUNK));
+                .clamp(FIRST_CHUNK, wanted.max(self.chunk));
             self.buffer.resize(grown, 0);
         }
     }
@@ -81,6 +94,83 @@ impl<R: Read> Source for Buffered<R> {
         self.start = self.start.saturating_add(count).min(self.end);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
+        }
+    }
+
+    fn fill(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let ready = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let mut filled = ready.len().min(target.len());
+        if let (Some(target), Some(ready)) = (target.get_mut(..filled), ready.get(..filled)) {
+            target.copy_from_slice(ready);
+        }
+        self.consume(filled);
+        while !self.input_ended
+            && let Some(room) = target.get_mut(filled..).filter(|room| !room.is_empty())
+        {
+            // All that was buffered is gone. What comes next is read along, so that it takes no call of its own.
+            let wanted = room.len();
+            let ahead = self.buffer.len().min(self.chunk);
+            let ahead = self.buffer.get_mut(..ahead).unwrap_or_default();
+            let mut both = [IoSliceMut::new(room), IoSliceMut::new(ahead)];
+            match self.input.read_vectored(&mut both) {
+                Ok(0) => self.input_ended = true,
+                Ok(count) => {
+                    filled = filled.saturating_add(count.min(wanted));
+                    self.end = count.saturating_sub(wanted);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives at most so many bytes at a time, and is interrupted in between.
+    struct Reluctant<'a>(&'a [u8], usize, bool);
+
+    impl Read for Reluctant<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.2 = !self.2;
+            if self.2 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let most = buffer.len().min(self.1);
+            self.0.read(&mut buffer[..most])
+        }
+    }
+
+    fn everything<R: Read>(mut source: Buffered<R>, length: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        for size in [4, 1, 70_000, 3, 16 << 10, 0, 200_000].into_iter().cycle() {
+            let head = source.window(size % 400).unwrap();
+            let head = head[..head.len().min(size % 400)].to_vec();
+            source.consume(head.len());
+            all.extend(head);
+            let mut target = vec![0; size];
+            let filled = source.fill(&mut target).unwrap();
+            all.extend(&target[..filled]);
+            if filled < size {
+                break;
+            }
+        }
+        assert_eq!(all.len(), length);
+        all
+    }
+
+    #[test]
+    fn what_is_put_elsewhere_comes_in_its_place() {
+        let bytes: Vec<u8> = (0..3_000_000).map(|at: u32| (at % 251) as u8).collect();
+        assert!(everything(Buffered::new(bytes.as_slice()), bytes.len()) == bytes);
+        assert!(everything(Buffered::for_filling(bytes.as_slice()), bytes.len()) == bytes);
+        for most in [1, 700, 100_000] {
+            let part = &bytes[..most * 30];
+            let reluctant = Reluctant(part, most, false);
+            assert!(everything(Buffered::for_filling(reluctant), part.len()) == part);
         }
     }
 }

@@ -4,11 +4,13 @@
 //! one of anything that can be read; [`ReadAhead`] reads and sums a file on several threads.
 
 mod buffered;
+mod payloads;
 mod read_ahead;
 
 use std::io;
 
 pub use buffered::Buffered;
+pub use payloads::Payloads;
 pub use read_ahead::ReadAhead;
 
 use zferry_wire::{u64_from_usize, usize_from_u64};
@@ -26,6 +28,27 @@ pub trait Source {
 
     /// Moves on by `count` bytes, all of which the last window showed.
     fn consume(&mut self, count: usize);
+
+    /// Moves on by the bytes that fill `target`, which are put there. Says how many there really were.
+    ///
+    /// # Errors
+    /// What reading says.
+    fn fill(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let mut filled: usize = 0;
+        while let Some(room) = target.get_mut(filled..).filter(|room| !room.is_empty()) {
+            let window = self.window(1)?;
+            let take = window.len().min(room.len());
+            if take == 0 {
+                break;
+            }
+            if let (Some(room), Some(ready)) = (room.get_mut(..take), window.get(..take)) {
+                room.copy_from_slice(ready);
+            }
+            self.consume(take);
+            filled = filled.saturating_add(take);
+        }
+        Ok(filled)
+    }
 
     /// Moves on by `count` bytes. Says how many there really were.
     ///
@@ -77,6 +100,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn consume(&mut self, count: usize) {
         (**self).consume(count);
+    }
+
+    fn fill(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        (**self).fill(target)
     }
 
     fn skip(&mut self, count: u64) -> io::Result<u64> {

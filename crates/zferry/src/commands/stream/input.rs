@@ -75,7 +75,7 @@ pub(crate) fn standard_input_in_turn() -> io::Result<Opened> {
         None
     };
     Ok(Opened {
-        source: Box::new(Buffered::new(file)),
+        source: Box::new(Buffered::for_filling(file)),
         length,
     })
 }
