@@ -47,6 +47,9 @@ pub enum Error {
     /// Another process writes to the pool.
     #[error("{0} is in use by another process")]
     Busy(String),
+    /// A snapshot is held, and so neither destroyed nor passed over.
+    #[error("snapshot {0} is held")]
+    Held(ObjectNumber),
     /// There is not enough room.
     #[error("out of space: {wanted} bytes wanted, {available} available")]
     NoSpace {

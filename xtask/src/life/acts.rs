@@ -138,7 +138,7 @@ impl Fate<'_> {
     }
 
     fn receive(&mut self, target: &str, options: &[&str], input: PathBuf) -> Act {
-        let mut ours = words(&["receive", "--no-progress"]);
+        let mut ours = words(&["receive", "--no-progress", "-v"]);
         let mut theirs = words(&[target]);
         for option in options {
             match option.strip_prefix("origin=") {

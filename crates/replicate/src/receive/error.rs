@@ -93,7 +93,7 @@ fn pool_errno(error: &PoolError) -> Errno {
         PoolError::Missing(_) => Errno::ENOENT,
         PoolError::Exists(_) => Errno::EEXIST,
         PoolError::NoSpace { .. } => Errno::ENOSPC,
-        PoolError::Busy(_) => Errno::EBUSY,
+        PoolError::Busy(_) | PoolError::Held(_) => Errno::EBUSY,
         PoolError::Invalid(_) => Errno::EINVAL,
         PoolError::FeatureDisabled(_) => Errno::ENOTSUP,
         PoolError::ReadOnly(_) => Errno::EROFS,

@@ -189,7 +189,8 @@ impl PoolWriter {
     /// Where `defer` is set, a snapshot that has clones or is held is only marked, and goes with the last of them.
     ///
     /// # Errors
-    /// [`Error::Busy`] where it has clones or is held; [`Error::Invalid`] where it is no snapshot.
+    /// [`Error::Exists`] where it has clones, [`Error::Held`] where it is held: their errnos are OpenZFS's; [`Error::Invalid`]
+    /// where it is no snapshot.
     pub fn destroy_snapshot(&mut self, snapshot: ObjectNumber, defer: bool) -> Result<(), Error> {
         self.write_datasets()?;
         let mut phys = self.dataset(snapshot)?;
@@ -203,8 +204,11 @@ impl PoolWriter {
                 phys.flags |= DatasetFlags::DEFER_DESTROY;
                 return self.put_dataset(snapshot, &phys);
             }
-            let why = if has_clones { "has clones" } else { "is held" };
-            return Err(Error::Busy(format!("snapshot {snapshot} {why}")));
+            return Err(if has_clones {
+                Error::Exists(format!("a clone of snapshot {snapshot}"))
+            } else {
+                Error::Held(snapshot)
+            });
         }
         let is_bookmarked = self.snapshot_leaves_bookmarks(&phys, next)?;
         self.close_gap(snapshot, &phys, next)?;

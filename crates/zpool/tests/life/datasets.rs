@@ -132,7 +132,7 @@ impl Life {
         let destroyed = self.writer.destroy_snapshot(number, false);
         let own_name = &self.heads[&head].snapshots[at].0;
         if self.clones_of(&name) > 0 || self.held.contains(own_name) {
-            assert!(matches!(destroyed, Err(Error::Busy(_))));
+            assert!(matches!(destroyed, Err(Error::Exists(_) | Error::Held(_))));
         } else {
             destroyed.unwrap();
             self.heads.get_mut(&head).unwrap().snapshots.remove(at);
@@ -442,8 +442,8 @@ fn all_space_comes_back() {
     }
 }
 
-/// Whether a pool holds this and nothing else.
-fn holds(pool: &Pool, heads: &Heads) -> bool {
+/// Whether a pool has this and nothing else.
+fn has(pool: &Pool, heads: &Heads, held: &BTreeSet<String>) -> bool {
     let dsl = DslPool::new(pool);
     let visible = |name: &str| {
         let children = dsl.children(&dsl.dir(name).unwrap().unwrap()).unwrap();
@@ -456,7 +456,15 @@ fn holds(pool: &Pool, heads: &Heads) -> bool {
                 return false;
             };
             let snapshots = dsl.snapshots(&dataset).unwrap();
+            let is_held = |name: &str| {
+                let snapshot = dsl.snapshot(&dataset, name).unwrap();
+                snapshot.is_some_and(|snapshot| !dsl.holds(&snapshot).unwrap().is_empty())
+            };
             snapshots.len() == head.snapshots.len()
+                && head
+                    .snapshots
+                    .iter()
+                    .all(|(name, _)| is_held(name) == held.contains(name))
                 && difference(&read_back(pool, name, &head.model), &head.model).is_none()
         })
 }
@@ -479,8 +487,8 @@ fn a_cut_leaves_one_state_or_the_next() {
         let left = Arc::new(disk.crash(round));
         let as_left: Arc<dyn WritableDisk> = left.clone();
         let pool = open(&as_left);
-        let is_new = holds(&pool, &life.heads);
-        assert!(is_new || holds(&pool, &before.0), "round {round}");
+        let is_new = has(&pool, &life.heads, &life.held);
+        assert!(is_new || has(&pool, &before.0, &before.1), "round {round}");
         assert!(is_new || !committed, "round {round}");
         if committed {
             disk.fail_after(u64::MAX);
@@ -511,7 +519,7 @@ fn a_marked_snapshot_goes_with_what_kept_it() {
     let clone = life.writer.clone_dataset(number, "life/clone", &[]).unwrap();
     assert!(matches!(
         life.writer.destroy_snapshot(number, false),
-        Err(Error::Busy(_))
+        Err(Error::Exists(_))
     ));
     life.writer.destroy_snapshot(number, true).unwrap();
     life.writer.commit().unwrap();

@@ -194,7 +194,7 @@ fn destroy_snapshot(writer: &mut PoolWriter, name: &str, defer: bool) -> Result<
     writer
         .destroy_snapshot(number, defer)
         .map_err(|error| match error {
-            Error::Busy(_) if has_clones => cannot(&"snapshot is cloned"),
+            Error::Exists(_) if has_clones => cannot(&"snapshot is cloned"),
             other => cannot(&standard_sentence(&other)),
         })
 }
@@ -238,7 +238,7 @@ pub(super) fn standard_sentence(error: &Error) -> String {
     match error {
         Error::Exists(_) => "dataset already exists".to_owned(),
         Error::Missing(_) => "dataset does not exist".to_owned(),
-        Error::Busy(_) => "dataset is busy".to_owned(),
+        Error::Busy(_) | Error::Held(_) => "dataset is busy".to_owned(),
         Error::NoSpace { .. } => "out of space".to_owned(),
         other => other.to_string(),
     }
