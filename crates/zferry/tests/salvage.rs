@@ -124,3 +124,37 @@ fn a_moment_before_all_that_is_known_is_refused() {
         newest
     );
 }
+
+#[test]
+fn the_history_of_a_pool_is_told() {
+    let example = zferry_fixtures::example().unwrap();
+    let told = |options: &[&str]| {
+        let arguments = [&["pool", "history"], options, &["harbour"]].concat();
+        out(&zferry(example.image(), &arguments))
+    };
+    let plain = told(&[]);
+    let mut lines = plain.lines();
+    assert_eq!(lines.next(), Some("History for 'harbour':"));
+    let first = lines.next().unwrap();
+    assert!(first.contains(" zpool create "), "{first}");
+    assert!(
+        plain.contains(" zfs snapshot ") && plain.ends_with("\n\n"),
+        "{plain}"
+    );
+    let internal = told(&["-i"]);
+    assert!(
+        internal.contains("] snapshot harbour/") && internal.contains(" ioctl "),
+        "{internal}"
+    );
+    let commands = |text: &str| text.lines().filter(|line| line.contains(" zfs ")).count();
+    assert_eq!(commands(&plain), commands(&internal));
+    let long = told(&["-l"]);
+    let is_signed = |line: &str| line.contains(" [user 0 ") && line.ends_with(']');
+    assert!(
+        long.lines()
+            .skip(1)
+            .filter(|line| !line.is_empty())
+            .all(is_signed),
+        "{long}"
+    );
+}

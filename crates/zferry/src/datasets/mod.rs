@@ -15,6 +15,7 @@ pub(crate) use open::open;
 pub(crate) use property_name::PropertyName;
 pub(crate) use select::{Selected, Selection, Types, select};
 pub(crate) use sort::{SortKey, SortKeys};
+pub(crate) use users::user_name;
 pub(crate) use wanted::{Wanted, WantedList};
 
 use crate::error::CommandError;

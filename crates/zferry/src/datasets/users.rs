@@ -23,3 +23,13 @@ fn number_in(table: &str, name: &str) -> Option<u64> {
             .flatten()
     })
 }
+
+/// The name of the user with this number, where the system knows one.
+pub(crate) fn user_name(id: u64) -> Option<String> {
+    let text = fs::read_to_string("/etc/passwd").ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    })
+}

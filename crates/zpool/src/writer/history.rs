@@ -1,50 +1,21 @@
-//! The history of a pool: which commands have changed it.
-//!
-//! ```text
-//! word  field                  the bonus buffer of the history's object
-//!    0  sh_pool_create_len     where the first record ends, which is never overwritten
-//!    1  sh_phys_max_off        the size of the buffer, in bytes
-//!    2  sh_bof, sh_eof         where the oldest record begins and the newest ends, counted without wrapping
-//!    4  sh_records_lost        how many were overwritten
-//!
-//! record  length u64, little-endian | an nvlist
-//! ```
-//!
-//! The content is a ring behind the first record.
+//! Noting in the history of a pool which command changed it. How it is kept is in [`crate::history`].
 
 use super::PoolWriter;
 use crate::dmu::{ObjectSpec, ObjectType};
+use crate::history::{BYTES_MAX, Offsets};
 use crate::{Corrupt, Error, ObjectNumber};
 use zferry_nvlist::{Encoding, NvList};
-use zferry_wire::{Endian, Reader, u64_from_usize, usize_from_u64};
+use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
 const HISTORY: ObjectType = ObjectType(29);
 const HISTORY_OFFSETS: ObjectType = ObjectType(30);
 const BLOCK: u32 = 128 << 10;
 const BLOCK_BYTES: u64 = 128 << 10;
-/// The buffer takes a part of the pool: one in so many bytes, at least and at most so many.
+/// The buffer takes a part of the pool: one in so many bytes, and at least so many.
 const PART: u64 = 1000;
 const BYTES_MIN: u64 = 128 << 10;
-const BYTES_MAX: u64 = 1 << 30;
 /// No record is longer, in bytes.
 const RECORD_MAX: u64 = 64 << 10;
-
-struct Offsets {
-    create_len: u64,
-    end: u64,
-    first: u64,
-    last: u64,
-    lost: u64,
-}
-
-impl Offsets {
-    /// Where a byte of the log is in the buffer.
-    fn place(&self, at: u64) -> u64 {
-        let ring = self.end.saturating_sub(self.create_len);
-        let within = at.saturating_sub(self.create_len).checked_rem(ring).unwrap_or(0);
-        within.saturating_add(self.create_len)
-    }
-}
 
 impl PoolWriter {
     /// Notes a command in the pool's history.
@@ -64,17 +35,7 @@ impl PoolWriter {
         record.extend_from_slice(&packed);
         let number = self.history()?;
         let bonus = self.bonus(number)?;
-        let [create_len, end, first, last, lost] = Reader::new(&bonus, Endian::Little).u64s()?;
-        let mut offsets = Offsets {
-            create_len,
-            end,
-            first,
-            last,
-            lost,
-        };
-        if end <= create_len || end > BYTES_MAX || last < first {
-            return Err(Corrupt::new(format!("a history from {first} to {last} in {end} bytes")).into());
-        }
+        let mut offsets = Offsets::decode(&bonus, Endian::Little)?;
         self.make_room(number, &mut offsets, u64_from_usize(record.len()))?;
         self.put_around(number, &offsets, &record)?;
         offsets.last = offsets.last.saturating_add(u64_from_usize(record.len()));
@@ -82,15 +43,7 @@ impl PoolWriter {
             offsets.create_len = offsets.last;
             offsets.first = offsets.last;
         }
-        let fields = [
-            offsets.create_len,
-            offsets.end,
-            offsets.first,
-            offsets.last,
-            offsets.lost,
-        ];
-        let bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
-        self.put_bonus(number, &bytes)
+        self.put_bonus(number, &offsets.encode())
     }
 
     /// The object of the history, made where there is none yet.
