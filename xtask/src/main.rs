@@ -34,6 +34,8 @@ enum Task {
     Interop(interop::Arguments),
     /// Let zferry and OpenZFS's own code act on one pool in turn, at random, and judge it
     Life(life::Arguments),
+    /// Have OpenZFS's kernel, in a virtual machine, import and use a pool that zferry received into
+    Kernel,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Life(arguments) => life::run(&arguments),
+        Task::Kernel => interop::run_kernel(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

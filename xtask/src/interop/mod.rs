@@ -2,10 +2,13 @@
 //! dump`, received by `ozfs` into a fresh pool that `zdb -bcc` then walks; and the pools that it receives into.
 
 mod byte_order;
+mod kernel;
 mod plan;
 mod pool;
 mod receive;
 mod suite;
+
+pub(crate) use kernel::run as run_kernel;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -32,12 +32,28 @@ pub(super) struct Tally {
 }
 
 /// A stream and what is known of it.
-struct Stream {
-    line: Line,
+pub(super) struct Stream {
+    pub(super) line: Line,
     /// The pool that it was sent from.
     image: PathBuf,
     /// The stream as the kernel sent it, where it is kept.
     path: Option<PathBuf>,
+}
+
+impl Stream {
+    /// The snapshot that was sent, as `dataset@snapshot`.
+    pub(super) fn source(&self) -> Result<&str> {
+        Ok(self.line.arguments.last().context("nothing is sent")?)
+    }
+
+    /// The stream as the kernel sent it, where it is kept and sends all of its snapshot.
+    pub(super) fn full(&self) -> Option<&Path> {
+        if self.line.has("-i") {
+            None
+        } else {
+            self.path.as_deref()
+        }
+    }
 }
 
 /// How many streams are judged at a time: most of it is zdb, which has one thread.
@@ -84,7 +100,7 @@ impl Tally {
 }
 
 /// The plain streams of the corpus, and the incremental ones of the example pool.
-fn streams() -> Result<Vec<Stream>> {
+pub(super) fn streams() -> Result<Vec<Stream>> {
     let plain = |line: &Line| {
         !["-I", "-R", "-p", "-w", "-b", "-h", "-t"]
             .iter()
@@ -203,7 +219,7 @@ fn send(
 }
 
 /// The judge that walks a pool by the letter of the format, where it can be had.
-fn accepted_by_fsck(image: &Path) -> Result<()> {
+pub(super) fn accepted_by_fsck(image: &Path) -> Result<()> {
     let script = workspace().join("../shared/judges/fsck.py");
     if !script.is_file() {
         return Ok(());
