@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use sha2::{Digest, Sha256};
+use zferry_zstream::token::ResumeToken;
 
 fn send(pools: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
@@ -32,6 +33,40 @@ fn the_rest_of_a_stream_is_what_the_kernel_sends() {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         assert_eq!(sum, expected, "{token}");
+    }
+}
+
+#[test]
+fn a_cut_stream_has_the_token_that_the_kernel_left() {
+    let Some(corpus) = zferry_fixtures::corpus() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut");
+    for (token, _) in include_str!("fixtures/resumed-streams.txt")
+        .lines()
+        .map(|line| line.split_once('|').unwrap())
+    {
+        let kernel = ResumeToken::decode(token).unwrap();
+        let whole = ResumeToken {
+            object: 0,
+            offset: 0,
+            ..kernel.clone()
+        };
+        let pools = corpus.file("basic.img");
+        let output = send(pools.parent().unwrap(), &["-t", &whole.encode()]);
+        assert!(output.status.success(), "{token}");
+        // BEGIN is not counted; the header behind the last record must be there.
+        let length = usize::try_from(kernel.bytes).unwrap() + 2 * 312;
+        std::fs::write(&cut, &output.stdout[..length]).unwrap();
+        let ours = Command::new(env!("CARGO_BIN_EXE_zferry"))
+            .args(["stream", "token", "--from"])
+            .arg(&cut)
+            .output()
+            .unwrap();
+        assert!(ours.status.success(), "{token}: {ours:?}");
+        let ours = String::from_utf8(ours.stdout).unwrap();
+        assert_eq!(ResumeToken::decode(ours.trim()), Ok(kernel), "{token}");
     }
 }
 

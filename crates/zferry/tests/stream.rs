@@ -280,6 +280,35 @@ fn a_token_is_decoded() {
 }
 
 #[test]
+fn a_partial_stream_has_a_token() {
+    let folder = Folder::new(&["harbour/draft@proof"]);
+    let stream = folder.stream();
+    let shown = folder.pipe(&["token", "--from", "-"], &stream[..50_000]);
+    let (token, reason) = shown.split_once('\n').unwrap();
+    insta::assert_snapshot!(reason, @"
+    --- stderr
+    standard input: at offset 50000: the stream is cut: 5320 of the 16384 bytes that follow the WRITE record at offset 44368 are there
+    ");
+    insta::assert_snapshot!(folder.run(&["token", token]), @"
+    object: 36
+    offset: 0
+    bytes: 43744
+    toguid: 6988021127977843775
+    toname: 'harbour/draft@proof'
+    ");
+    insta::assert_snapshot!(folder.run(&["token", "--from", "stream"]), @"
+    --- stderr
+    'stream': the stream is whole: there is nothing to resume
+    --- exit 1
+    ");
+    insta::assert_snapshot!(folder.pipe(&["token", "--from", "-"], &stream[..100]), @"
+    --- stderr
+    standard input: no stream was begun that could be resumed: at offset 100: the stream is cut: 100 of the 312 bytes of a record are there
+    --- exit 1
+    ");
+}
+
+#[test]
 fn help_is_in_zfs_words() {
     let folder = Folder::new(&["-i", "harbour/log@monday", "harbour/draft@proof"]);
     insta::assert_snapshot!(folder.run(&["--help"]), @"
@@ -290,7 +319,7 @@ fn help_is_in_zfs_words() {
     Commands:
       dump    Show the records of a stream
       verify  Check a stream from its first byte to its last
-      token   Show what a resume token says
+      token   Show what a resume token says, or the token of a partial stream
 
     Options:
       -h, --help     Print help
@@ -356,25 +385,30 @@ fn help_is_in_zfs_words() {
       ssh nas cat backup.zsend | zferry stream verify --json
     "#);
     insta::assert_snapshot!(folder.run(&["token", "--help"]), @r#"
-    Show what a resume token says
+    Show what a resume token says, or the token of a partial stream
 
     A token is what `zfs get receive_resume_token` shows of a dataset whose receive was interrupted, and
     what `zfs send -t` takes to go on.
 
-    Usage: zferry stream token <TOKEN>
+    Usage: zferry stream token [OPTIONS] [TOKEN]
 
     Arguments:
-      <TOKEN>
+      [TOKEN]
               The token
 
     Options:
+          --from <FILE>
+              Print the token that an interrupted receive of FILE would leave ("-" for standard input);
+              of a package, that of the stream in which it ends
+
       -h, --help
               Print help (see a summary with '-h')
 
       -V, --version
               Print version
 
-    Example:
+    Examples:
       zferry stream token "$(zfs get -H -o value receive_resume_token tank/home)"
+      zfs send -t "$(zferry stream token --from partial.zsend)"
     "#);
 }

@@ -148,6 +148,16 @@ impl<S: Source> StreamReader<S> {
         Ok(Some((StreamRecord::new(raw, place, &[]), payload)))
     }
 
+    /// The payload of the record that [`step`](Self::step) gave.
+    pub(crate) fn payload(&mut self, record: &RawRecord) -> Result<&[u8], StreamError> {
+        self.raw.payload(record)
+    }
+
+    /// Sums and passes over the payload of the record that [`step`](Self::step) gave.
+    pub(crate) fn pass_payload(&mut self, record: &RawRecord) -> Result<(), StreamError> {
+        self.raw.pass_payload(record)
+    }
+
     fn advance(
         &mut self,
         wants_payload: impl Fn(&Record) -> bool,
@@ -164,8 +174,8 @@ impl<S: Source> StreamReader<S> {
         Ok(Some(StreamRecord::new(raw, place, payload)))
     }
 
-    /// The next record without its payload, and where it stands.
-    fn step(&mut self) -> Result<Option<(RawRecord, Place)>, StreamError> {
+    /// The next record without its payload, which must be read or passed over next, and where it stands.
+    pub(crate) fn step(&mut self) -> Result<Option<(RawRecord, Place)>, StreamError> {
         if self.state == State::Done {
             return Ok(None);
         }

@@ -27,6 +27,10 @@ use zferry_blocks::checksum::Fletcher4;
 use zferry_nvlist::{DecodeError, Encoding, Limits, NvList};
 use zferry_wire::{Endian, u64_from_usize};
 
+pub use partial::{Partial, PartialError};
+
+mod partial;
+
 /// `ZFS_SEND_RESUME_TOKEN_VERSION`
 const VERSION: &str = "1";
 

@@ -11,4 +11,5 @@
 mod corpus;
 mod damage;
 mod dump;
+mod partial;
 mod support;

@@ -25,6 +25,11 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    /// The stream at `path`; standard input if that is "-".
+    pub(crate) const fn at(path: PathBuf) -> Self {
+        Self { path: Some(path) }
+    }
+
     fn path(&self) -> Option<&Path> {
         self.path.as_deref().filter(|path| *path != Path::new("-"))
     }
