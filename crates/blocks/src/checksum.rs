@@ -12,7 +12,9 @@ mod skein;
 mod summer;
 
 pub use algorithm::ChecksumAlgorithm;
-pub use embedded::{EMBEDDED_MAGIC, EMBEDDED_SIZE, embedded_endian, seal_embedded, verify_embedded};
+pub use embedded::{
+    EMBEDDED_MAGIC, EMBEDDED_SIZE, embedded_endian, seal_embedded, verify_embedded, verify_embedded_folded,
+};
 pub use fletcher2::fletcher2;
 pub use fletcher4::Fletcher4;
 pub use summer::{ChecksumError, Salt, Summer};

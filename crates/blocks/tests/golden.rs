@@ -5,6 +5,7 @@
 use zferry_blocks::Endian;
 use zferry_blocks::checksum::{
     Checksum, ChecksumAlgorithm, Fletcher4, Salt, Summer, embedded_endian, seal_embedded, verify_embedded,
+    verify_embedded_folded,
 };
 use zferry_blocks::compress::{Compression, CompressionLevel, compress, decompress, zstd_stored_level};
 
@@ -160,4 +161,14 @@ fn uberblocks_and_gang_headers_verify() {
         seal_embedded(&mut sealed, verifier, Endian::Little);
         assert!(sealed == block, "{name}");
     }
+}
+
+#[test]
+fn the_gang_header_of_an_encrypted_block_verifies_folded() {
+    let mut header = golden("gang-header-crypt");
+    let verifier = [0, 0x5e_0e00, 50, 0];
+    assert!(verify_embedded_folded(&header, verifier, Endian::Little));
+    assert!(!verify_embedded(&header, verifier, Endian::Little));
+    header[0] ^= 1;
+    assert!(!verify_embedded_folded(&header, verifier, Endian::Little));
 }

@@ -260,6 +260,13 @@ impl BlockPointer {
         bits(self.properties(), 61, 1) == 1
     }
 
+    /// Whether only half of the words of the block's checksum are one, for the others are a MAC. An objset has its MACs
+    /// in itself, and its checksum whole.
+    #[must_use]
+    pub fn sum_is_folded(&self) -> bool {
+        self.uses_crypt() && self.object_type() != ObjectType::OBJSET
+    }
+
     /// Whether the block's content is encrypted (not merely authenticated).
     #[must_use]
     pub const fn is_encrypted(&self) -> bool {

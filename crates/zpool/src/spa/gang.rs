@@ -5,7 +5,8 @@
 //!   0               pointers to the pieces, 128 bytes each: three in a header of 512 bytes, more in a larger one;
 //!                   unused ones are zero
 //!   size − 40       checksum of the header: magic, then four words (SHA-256); the verifier is made of the header's
-//!                   address and the birth of the pointer that leads to it
+//!                   address and the birth of the pointer that leads to it; of an encrypted or authenticated block
+//!                   (other than an objset), the first two words over the last two, and two zeros
 //! ```
 //!
 //! A piece may itself be a gang. The pieces, one after another, are the block.
@@ -14,7 +15,7 @@ use super::read::BlockReader;
 use super::{BlockPointer, Dva};
 use crate::vdev::Address;
 use crate::{Attempt, Txg};
-use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded};
+use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded, verify_embedded_folded};
 use zferry_wire::{Endian, usize_from_u64};
 
 /// The size of a gang header in every pool without the feature `dynamic_gang_header`, in bytes.
@@ -97,13 +98,18 @@ impl BlockReader {
             offset: dva.offset,
             birth: pointer.physical_birth(),
         };
+        let sums = if pointer.sum_is_folded() {
+            verify_embedded_folded
+        } else {
+            verify_embedded
+        };
         for size in [HEADER_BYTES, sector.unwrap_or(HEADER_BYTES)] {
             let mut header = vec![0; size];
             let verifier = [u64::from(dva.vdev), dva.offset, pointer.physical_birth().0, 0];
             let mut endian = Endian::OURS;
             let mut verify = |bytes: &mut [u8]| {
                 endian = embedded_endian(bytes).ok_or("no gang header")?;
-                if verify_embedded(bytes, verifier, endian) {
+                if sums(bytes, verifier, endian) {
                     Ok(())
                 } else {
                     Err("gang header checksum".to_owned())

@@ -296,7 +296,7 @@ impl BlockReader {
             .summer
             .sum(algorithm, bytes, pointer.endian())
             .map_err(|error| error.to_string())?;
-        let matches = if pointer.uses_crypt() && pointer.object_type() != ObjectType::OBJSET {
+        let matches = if pointer.sum_is_folded() {
             truncated(sum, algorithm) == first_half(pointer.checksum())
         } else {
             sum == pointer.checksum()
