@@ -37,8 +37,9 @@ quietly zpool import -d /share -N judge
 zpool status judge | grep -q 'errors: No known data errors' || say_bad "status after import: $(zpool status judge)"
 zfs list -Hp -r -t all -o name,used,referenced,logicalused,logicalreferenced,written,compressratio,type judge | grep -v '^judge	' > first.list
 
-# A plain stream has no properties; without this one, the kernel does not show the access lists that are there.
-quietly zfs set acltype=posix judge
+# A plain stream has no properties; without this one, the kernel does not show the access lists that are there. Nor does
+# it in a clone of the senders', which does not inherit it from where its files came from.
+for pool in judge basic feat gang v28; do quietly zfs set acltype=posix "$pool"; done
 
 files=0 volumes=0
 while read -r name source known; do
