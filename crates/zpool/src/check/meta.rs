@@ -7,22 +7,22 @@ use std::collections::BTreeMap;
 
 /// What a check keeps of the pool's own metadata.
 #[derive(Debug, Default)]
-pub(super) struct MetaObjects {
+pub(crate) struct MetaObjects {
     /// Every object and its type.
-    pub(super) types: BTreeMap<ObjectNumber, ObjectType>,
+    pub(crate) types: BTreeMap<ObjectNumber, ObjectType>,
     /// The directories.
-    pub(super) dirs: BTreeMap<ObjectNumber, DirPhys>,
+    pub(crate) dirs: BTreeMap<ObjectNumber, DirPhys>,
     /// The datasets.
-    pub(super) datasets: BTreeMap<ObjectNumber, DatasetPhys>,
+    pub(crate) datasets: BTreeMap<ObjectNumber, DatasetPhys>,
     /// How many directories and datasets are tables too.
-    pub(super) extensible: u64,
+    pub(crate) extensible: u64,
     /// How many space maps have a histogram.
-    pub(super) histograms: u64,
+    pub(crate) histograms: u64,
 }
 
 impl MetaObjects {
     /// Notes an object.
-    pub(super) fn note(&mut self, object: &Object) -> Result<(), Error> {
+    pub(crate) fn note(&mut self, object: &Object) -> Result<(), Error> {
         /// The type of an object that is a table beside its bonus buffer.
         const ZAPPED: ObjectType = ObjectType(0xc4);
         const SPACE_MAP_HEADER: ObjectType = ObjectType(7);

@@ -10,13 +10,13 @@ const DEPTH_MAX: usize = 256;
 
 /// Names by object.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     names: HashMap<ObjectNumber, String>,
 }
 
 impl Names {
     /// Reads the names of all directories and datasets. What has none is called by its number.
-    pub(super) fn read(pool: &Pool, meta: &MetaObjects) -> Result<Self, Error> {
+    pub(crate) fn read(pool: &Pool, meta: &MetaObjects) -> Result<Self, Error> {
         let mut components: HashMap<ObjectNumber, (Option<ObjectNumber>, String)> = HashMap::new();
         for (number, dir) in &meta.dirs {
             for (name, child) in entries_of(pool, dir.children) {
@@ -62,7 +62,7 @@ impl Names {
     }
 
     /// The name of a directory or dataset.
-    pub(super) fn get(&self, number: ObjectNumber) -> String {
+    pub(crate) fn get(&self, number: ObjectNumber) -> String {
         let name = self.names.get(&number).cloned();
         name.unwrap_or_else(|| format!("dataset {number}"))
     }

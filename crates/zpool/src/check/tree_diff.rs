@@ -16,7 +16,7 @@ use zferry_wire::{u64_from_usize, usize_from_u64};
 
 /// Where a block lies in its object set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Where {
+pub(crate) enum Where {
     /// The block of the object set itself.
     Root,
     /// A block of an object.
@@ -31,12 +31,12 @@ const SPECIAL: [(usize, ObjectNumber); 4] = [
     (2048, PROJECT_USED),
 ];
 /// The numbers by which ZFS calls the objects that count space: minus one and so on.
-pub(super) const USER_USED: ObjectNumber = ObjectNumber(u64::MAX);
-pub(super) const GROUP_USED: ObjectNumber = ObjectNumber(u64::MAX - 1);
-pub(super) const PROJECT_USED: ObjectNumber = ObjectNumber(u64::MAX - 2);
+pub(crate) const USER_USED: ObjectNumber = ObjectNumber(u64::MAX);
+pub(crate) const GROUP_USED: ObjectNumber = ObjectNumber(u64::MAX - 1);
+pub(crate) const PROJECT_USED: ObjectNumber = ObjectNumber(u64::MAX - 2);
 
 /// Gets what differs.
-pub(super) trait Changes {
+pub(crate) trait Changes {
     /// A block that only the later set has.
     fn born(&mut self, place: Where, pointer: &BlockPointer);
     /// A block that only the earlier set has.
@@ -60,9 +60,9 @@ pub(super) trait Changes {
 
 /// Both sides of something.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sides<T> {
-    pub(super) earlier: T,
-    pub(super) later: T,
+pub(crate) struct Sides<T> {
+    pub(crate) earlier: T,
+    pub(crate) later: T,
 }
 
 impl<T> Sides<T> {
@@ -132,7 +132,7 @@ struct Frame {
 type Leaf<'l> = dyn FnMut(BlockId, Sides<Option<BlockPointer>>, &mut dyn Changes) + 'l;
 
 /// Compares the object sets that two pointers lead to, of which the earlier may be a hole.
-pub(super) fn compare(reader: &BlockReader, roots: Sides<BlockPointer>, changes: &mut dyn Changes) {
+pub(crate) fn compare(reader: &BlockReader, roots: Sides<BlockPointer>, changes: &mut dyn Changes) {
     if roots.earlier == roots.later {
         return;
     }

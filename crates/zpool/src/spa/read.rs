@@ -286,7 +286,7 @@ impl BlockReader {
     }
 
     /// Whether stored bytes sum to what their pointer says.
-    fn verify(&self, pointer: &BlockPointer, bytes: &[u8]) -> Result<(), String> {
+    pub(crate) fn verify(&self, pointer: &BlockPointer, bytes: &[u8]) -> Result<(), String> {
         let id = pointer.checksum_type();
         let algorithm = ChecksumAlgorithm::from_id(id).ok_or_else(|| format!("unknown checksum {id}"))?;
         if algorithm == ChecksumAlgorithm::Off {

@@ -54,18 +54,21 @@ impl WriteTree {
         top.ok_or_else(|| Error::Invalid(format!("no vdev {vdev} to write to")))
     }
 
-    /// Writes to every leaf of a vdev; `offset` is that of a block pointer, in bytes.
-    pub(crate) fn write(&self, vdev: u32, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+    /// The vdev of a range, and where the range lies on each of its leaves; `offset` is that of a block pointer, in bytes.
+    pub(crate) fn place(&self, vdev: u32, offset: u64, len: u64) -> Result<(&WriteTop, u64), Error> {
         let top = self.top(vdev)?;
-        let end = offset.checked_add(u64_from_usize(bytes.len()));
-        if end.is_none_or(|end| end > top.asize) {
+        if offset.checked_add(len).is_none_or(|end| end > top.asize) {
             return Err(Error::Invalid(format!(
-                "{} bytes at {offset} lie outside of vdev {vdev}",
-                bytes.len()
+                "{len} bytes at {offset} lie outside of vdev {vdev}"
             )));
         }
+        Ok((top, offset.saturating_add(DATA_OFFSET)))
+    }
+
+    /// Writes to every leaf of a vdev; `offset` is that of a block pointer, in bytes.
+    pub(crate) fn write(&self, vdev: u32, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let (top, place) = self.place(vdev, offset, u64_from_usize(bytes.len()))?;
         for leaf in &top.leaves {
-            let place = offset.saturating_add(DATA_OFFSET);
             leaf.disk
                 .write_at(bytes, place)
                 .map_err(|source| Error::io(leaf.disk.name(), source))?;

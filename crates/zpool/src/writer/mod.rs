@@ -32,6 +32,7 @@ mod objects;
 mod promote;
 mod properties;
 mod rename;
+mod scrub;
 mod tail;
 
 pub use create::{CreateOptions, PoolLayout, TopLayout};
@@ -39,6 +40,7 @@ pub use datasets::BeginOptions;
 
 pub use objects::{ObjectInfo, ObjectSetWriter, Slot};
 pub use properties::PropertySource;
+pub use scrub::{Damage, ScrubOptions, ScrubReport};
 
 use crate::dmu::{OpenSet, Policies, metadata_policy};
 use crate::spa::{Allocator, BlockWriter, Feature};

@@ -9,6 +9,7 @@ mod history;
 mod import;
 mod list;
 mod scan;
+mod scrub;
 mod status;
 mod value;
 mod vdevs;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     History(history::Args),
     Import(import::Args),
     List(list::Args),
+    Scrub(scrub::Args),
     Status(status::Args),
 }
 
@@ -47,6 +49,7 @@ pub(super) fn run(paths: &Paths, command: Command) -> Result<(), CommandError> {
         Command::History(args) => history::run(paths, &args),
         Command::Import(args) => import::run(paths, &args),
         Command::List(args) => list::run(paths, &args),
+        Command::Scrub(args) => scrub::run(paths, &args),
         Command::Status(args) => status::run(paths, &args),
     }
 }

@@ -144,7 +144,7 @@ fn columns(snapshot: &str, damage: &Damage, path: Option<&str>) -> String {
 }
 
 /// A path that stays on its line: what is no text, control characters and the backslash as `zfs diff` writes them.
-fn printable(path: &[u8]) -> String {
+pub(crate) fn printable(path: &[u8]) -> String {
     let mut text = String::new();
     let octal = |text: &mut String, byte: u8| text.push_str(&format!("\\{byte:04o}"));
     for chunk in path.utf8_chunks() {

@@ -6,6 +6,8 @@ mod output;
 mod package;
 mod resume;
 
+pub(super) use damage::printable;
+
 use std::io::{self, Write};
 
 use zferry_replicate::package::{Package, PackageError};
