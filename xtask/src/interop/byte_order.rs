@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use zferry_zstream::reader::StreamReader;
 
-use super::receive::undecided;
+use super::same::undecided;
 
 /// A header, and each of the entries behind it.
 const CHUNK: usize = 64;

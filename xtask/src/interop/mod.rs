@@ -6,6 +6,7 @@ mod kernel;
 mod plan;
 mod pool;
 mod receive;
+mod same;
 mod suite;
 
 pub(crate) use kernel::run as run_kernel;

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use zferry_fixtures::{Line, corpus, example, target, workspace};
 use zferry_zstream::reader::StreamReader;
-use zferry_zstream::record::{DedupKey, Record, Write};
+use zferry_zstream::record::Record;
 
 use super::Arguments;
 use super::plan::Plan;
 use super::pool::{POOL, Pool, Received, examine};
+use super::same::Sent;
 use crate::tools::{Judges, check, shown, succeed};
 
 /// How large the pools are; their images are sparse.
@@ -136,10 +137,12 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
     let image = folder.join(format!("{POOL}.img"));
     let plan = Plan::new(&stream.line)?;
     let theirs = Pool::create(judges, &folder.join("theirs"))?;
+    let mut sent = Sent::default();
     if let Some(base) = &plan.base {
         let path = folder.join("base.zsend");
         zferry_send(zferry, &stream.image, &base.arguments, &path)?;
         receive(zferry, &image, &path, &base.into, None)?;
+        sent.note(&path)?;
         if theirs.receive(&path, &base.into, None)? == Received::NotJudged {
             return Ok(Received::NotJudged);
         }
@@ -163,16 +166,25 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
     let options: String = options
         .filter_map(|argument| argument.strip_prefix('-'))
         .collect();
-    let loses = loses_attributes(&path)?;
-    let from = plan.base.as_ref().map(|base| &*base.into);
-    for from in from.into_iter().map(Some).chain([None]) {
-        let [ours, theirs] = [(&*folder, "ours.zsend"), (theirs.folder(), "theirs.zsend")]
-            .map(|(pool, name)| send(judges, pool, into, from, &options, &folder.join(name)));
-        let (ours, theirs) = (ours?, theirs?);
-        if loses {
-            return Ok(Received::NotJudged);
-        }
-        compare(&ours, &theirs)?;
+    let whole = |pool: &Path, snapshot: &str, name: &str| {
+        send(judges, pool, snapshot, None, &options, &folder.join(name))
+    };
+    let ours = whole(&folder, into, "ours.zsend")?;
+    let base = plan.base.as_ref().map(|base| &*base.into);
+    let increment =
+        |pool: &Path, base, name: &str| send(judges, pool, into, Some(base), &options, &folder.join(name));
+    let our_increment = base
+        .map(|base| increment(&folder, base, "our-increment.zsend"))
+        .transpose()?;
+    if loses_attributes(&path)? {
+        return Ok(Received::NotJudged);
+    }
+    sent.note(&path)?;
+    sent.compare(&ours, &whole(theirs.folder(), into, "theirs.zsend")?, None)?;
+    if let (Some(base), Some(ours)) = (base, our_increment) {
+        let increment = increment(theirs.folder(), base, "their-increment.zsend")?;
+        let base = whole(theirs.folder(), base, "base-again.zsend")?;
+        sent.compare(&ours, &increment, Some(&base))?;
     }
     Ok(Received::Yes)
 }
@@ -243,43 +255,4 @@ fn loses_attributes(stream: &Path) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Whether two streams say the same, but for what the pools decided: the checksums of blocks.
-fn compare(ours: &Path, theirs: &Path) -> Result<()> {
-    let mut ours = StreamReader::new(File::open(ours)?);
-    let mut theirs = StreamReader::new(File::open(theirs)?);
-    loop {
-        let (one, other) = match (ours.next()?, theirs.next()?) {
-            (Some(one), Some(other)) => (one, other),
-            (None, None) => return Ok(()),
-            _ => bail!("one stream ends before the other"),
-        };
-        let (mine, yours) = (undecided(one.record), undecided(other.record));
-        ensure!(
-            mine == yours,
-            "at offset {} `ozfs send` says {mine:?}, of its own pool {yours:?}",
-            one.position
-        );
-        ensure!(
-            one.payload == other.payload,
-            "at offset {} the payload of {mine:?} differs",
-            one.position
-        );
-    }
-}
-
-/// A record without what is up to the pool.
-pub(super) fn undecided(record: Record) -> Record {
-    match record {
-        Record::Write(write) => Record::Write(Write {
-            key: DedupKey::default(),
-            ..write
-        }),
-        Record::End(end) => Record::End(zferry_zstream::record::End {
-            checksum: zferry_zstream::Checksum::default(),
-            ..end
-        }),
-        other => other,
-    }
 }
