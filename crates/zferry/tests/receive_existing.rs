@@ -183,7 +183,7 @@ fn what_does_not_fit_is_said_in_zfs_words() {
         (
             &["-o", "origin=tank/x@none", "tank/c"],
             &clone,
-            format!("{new} dataset does not exist\n"),
+            "cannot receive: specified origin fs (tank/x@none) does not exist\n".to_owned(),
         ),
         (
             &["-o", "origin=other/x@monday", "tank/c"],

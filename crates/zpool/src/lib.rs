@@ -36,6 +36,6 @@ pub use pool::{OpenOptions, Pool};
 pub use salvage::is_sound;
 pub use units::{BlockId, ObjectNumber, Txg};
 pub use writer::{
-    BeginOptions, CreateOptions, Damage, DatasetId, ObjectInfo, ObjectSetWriter, PoolLayout, PoolWriter,
-    PropertySource, ScrubOptions, ScrubReport, Slot, TopLayout,
+    BeginOptions, CreateOptions, Damage, DatasetId, ObjectInfo, ObjectSetWriter, OwnProperties, PoolLayout,
+    PoolWriter, PropertySource, ScrubOptions, ScrubReport, Slot, TopLayout,
 };

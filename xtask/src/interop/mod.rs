@@ -3,6 +3,7 @@
 
 mod byte_order;
 mod kernel;
+mod packages;
 mod plan;
 mod pool;
 mod receive;
@@ -81,6 +82,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let received = receive::run(&judges, &zferry, arguments)?;
     failed.extend(received.failed);
+    let packages = packages::run(&judges, &zferry, arguments)?;
+    failed.extend(packages.failed);
     let suite = suite::run(&judges, &zferry, &|name| arguments.names(name))?;
     failed.extend(suite.failed);
     for failure in &failed {
@@ -93,6 +96,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     println!(
         "interop: {} streams received as by OpenZFS, {} received without comparison (see receive.rs)",
         received.passed, received.not_compared
+    );
+    println!(
+        "interop: {} packages received as by OpenZFS, {} received without comparison (see packages.rs)",
+        packages.passed, packages.not_compared
     );
     println!(
         "interop: {} pools and streams of OpenZFS's test suite are as OpenZFS has them",

@@ -76,7 +76,7 @@ pub(super) fn run(judges: &Judges, zferry: &Path, arguments: &Arguments) -> Resu
             tally
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .add(stream, judged);
+                .add(&stream.line.name, judged);
         }
     };
     std::thread::scope(|scope| {
@@ -89,13 +89,11 @@ pub(super) fn run(judges: &Judges, zferry: &Path, arguments: &Arguments) -> Resu
 }
 
 impl Tally {
-    fn add(&mut self, stream: &Stream, judged: Result<Received>) {
+    pub(super) fn add(&mut self, name: &str, judged: Result<Received>) {
         match judged {
             Ok(Received::Yes) => self.passed = self.passed.saturating_add(1),
             Ok(Received::NotJudged) => self.not_compared = self.not_compared.saturating_add(1),
-            Err(why) => self
-                .failed
-                .push(format!("receiving {}: {why:#}", stream.line.name)),
+            Err(why) => self.failed.push(format!("receiving {name}: {why:#}")),
         }
     }
 }
@@ -190,7 +188,13 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
 }
 
 /// Has zferry receive a stream into a pool, which it makes if it is not there.
-fn receive(zferry: &Path, image: &Path, stream: &Path, into: &str, origin: Option<&str>) -> Result<()> {
+pub(super) fn receive(
+    zferry: &Path,
+    image: &Path,
+    stream: &Path,
+    into: &str,
+    origin: Option<&str>,
+) -> Result<()> {
     let mut command = Command::new(zferry);
     command
         .args(["receive", "--no-progress", "--size", POOL_SIZE, "--create"])
@@ -202,14 +206,14 @@ fn receive(zferry: &Path, image: &Path, stream: &Path, into: &str, origin: Optio
 }
 
 /// Has zferry send from a pool.
-fn zferry_send(zferry: &Path, image: &Path, arguments: &[String], stream: &Path) -> Result<()> {
+pub(super) fn zferry_send(zferry: &Path, image: &Path, arguments: &[String], stream: &Path) -> Result<()> {
     let mut command = Command::new(zferry);
     command.arg("-d").arg(image).arg("send").args(arguments);
     let status = command.stdout(File::create(stream)?).status();
     check(&command, status.with_context(|| shown(&command))?)
 }
 
-fn send(
+pub(super) fn send(
     judges: &Judges,
     pool: &Path,
     snapshot: &str,

@@ -1,6 +1,8 @@
 //! The first steps of a receive: looks whether the target can be, and makes it.
 
-use super::rules::begin::{Base, Existing, Origin, Parent, Target, Wanted, check_stream, check_target};
+use super::rules::begin::{
+    Base, BeginError, Existing, Origin, Parent, Target, Wanted, check_stream, check_target,
+};
 use super::{Destination, ReceiveError, Request};
 use zferry_zpool::dmu::ObjectSetType;
 use zferry_zpool::dsl::property::DatasetTypes;
@@ -42,6 +44,9 @@ pub fn check(dsl: &DslPool<'_>, begin: &Begin, request: &Request) -> Result<(), 
 
 /// The same; says into what it is received.
 pub(super) fn place(dsl: &DslPool<'_>, begin: &Begin, request: &Request) -> Result<Place, ReceiveError> {
+    if request.destination.snapshot_name().contains('%') {
+        return Err(BeginError::HiddenName.into());
+    }
     let counts = dsl.feature_counts()?;
     let is_enabled = |feature: Feature| counts.iter().any(|(guid, _)| guid == feature.guid());
     let (origin, origin_number) = match &request.origin {

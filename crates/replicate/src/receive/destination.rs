@@ -43,9 +43,24 @@ impl Destination {
     /// # Errors
     /// [`DestinationError`]: why no name comes out.
     pub fn new(argument: &str, naming: Naming, sent: &str) -> Result<Self, DestinationError> {
-        let Some((sent_dataset, _)) = sent.split_once('@') else {
+        let dataset = sent.split('@').next().unwrap_or_default();
+        Self::within(argument, naming, sent, dataset)
+    }
+
+    /// The same for a stream of a package of `sent_dataset` and what lies below that.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within(
+        argument: &str,
+        naming: Naming,
+        sent: &str,
+        sent_dataset: &str,
+    ) -> Result<Self, DestinationError> {
+        let below = sent.strip_prefix(sent_dataset);
+        if !sent.contains('@') || !below.is_some_and(|below| below.starts_with(['/', '@'])) {
             return Err(DestinationError::SentName);
-        };
+        }
         let names_snapshot = argument.contains('@');
         if names_snapshot && naming != Naming::Exact {
             return Err(DestinationError::SnapshotNamed(naming));

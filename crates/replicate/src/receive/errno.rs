@@ -50,6 +50,8 @@ errnos! {
     ENOSPC = 28;
     /// The pool is read-only.
     EROFS = 30;
+    /// A name is too long.
+    ENAMETOOLONG = 36;
     /// `ECKSUM`, which is `EBADE` on Linux: a checksum is not right.
     ECKSUM = 52;
     /// The pool lacks a feature.
@@ -66,6 +68,8 @@ errnos! {
     ZFS_ERR_STREAM_TRUNCATED = 1040;
     /// The stream splits large blocks, which the receive before it did not.
     ZFS_ERR_STREAM_LARGE_BLOCK_MISMATCH = 1041;
+    /// A property cannot have this value.
+    ZFS_ERR_BADPROP = 1044;
 }
 
 impl fmt::Display for Errno {

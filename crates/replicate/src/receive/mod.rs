@@ -22,6 +22,7 @@ mod existing;
 mod incoming;
 mod payload;
 mod pipeline;
+mod properties;
 mod reading;
 mod recent;
 pub mod rules;
@@ -33,17 +34,21 @@ pub use errno::Errno;
 pub use error::ReceiveError;
 pub use incoming::Incoming;
 pub use pipeline::Progress;
+pub use properties::{PropertyError, set_received_properties};
 
+use zferry_nvlist::NvList;
 use zferry_zpool::PoolWriter;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::zap::ZapValue;
 use zferry_zstream::source::Source;
 
 /// What was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Bytes of stream, its BEGIN record included.
     pub bytes: u64,
+    /// What of the properties that came with it was not set.
+    pub property_errors: Vec<PropertyError>,
 }
 
 /// What is to become of a stream.
@@ -60,6 +65,10 @@ pub struct Request {
     pub origin: Option<String>,
     /// Properties that the dataset gets, in the form in which they are stored.
     pub properties: Vec<(String, ZapValue)>,
+    /// Properties that the dataset is to inherit, whatever comes with the stream.
+    pub inherited: Vec<String>,
+    /// Properties that came with the stream, as a package's header has them. They take the place of all that came before.
+    pub received: Option<NvList>,
     /// What the pool's history says of it.
     pub command: Option<String>,
 }
@@ -74,12 +83,14 @@ impl Request {
             is_forced: false,
             origin: None,
             properties: Vec::new(),
+            inherited: Vec::new(),
+            received: None,
             command: None,
         }
     }
 }
 
-/// Receives a stream.
+/// Receives a stream. What comes behind it in `incoming` can be received next.
 ///
 /// `progress` can be looked at from another thread meanwhile.
 ///
@@ -87,7 +98,7 @@ impl Request {
 /// [`ReceiveError`]; the pool is then as it was.
 pub fn receive<S: Source + Send>(
     writer: &mut PoolWriter,
-    incoming: Incoming<S>,
+    incoming: &mut Incoming<S>,
     request: &Request,
     progress: &Progress,
 ) -> Result<Received, ReceiveError> {

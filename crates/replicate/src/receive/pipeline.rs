@@ -43,9 +43,9 @@ impl Progress {
     }
 }
 
-/// Reads the stream to its end and applies it. Says how long the stream is, in bytes.
+/// Reads the stream to its end and applies it. Says how many bytes of the input have been read then.
 pub(super) fn run<S: Source + Send>(
-    incoming: Incoming<S>,
+    incoming: &mut Incoming<S>,
     policies: DatasetPolicies,
     applier: &mut Applier<'_>,
     progress: &Progress,
@@ -66,7 +66,7 @@ pub(super) fn run<S: Source + Send>(
         }
         drop(work_receiver);
         let feed = Feed {
-            reading: Reading::new(incoming.reader, &incoming.begin, policies),
+            reading: Reading::new(&mut incoming.reader, &incoming.begin, policies),
             budget,
             work: work_sender,
             ordered: ordered_sender,
@@ -134,7 +134,7 @@ fn apply(
 
 /// The reading thread.
 struct Feed<'a, S> {
-    reading: Reading<S>,
+    reading: Reading<'a, S>,
     budget: &'a Budget,
     work: Sender<Work>,
     ordered: Sender<Receiver<Done>>,

@@ -18,8 +18,8 @@ const BATCH_RECORDS: usize = 1024;
 
 /// Reads a stream behind its BEGIN.
 #[derive(Debug)]
-pub(super) struct Reading<S> {
-    reader: StreamReader<S>,
+pub(super) struct Reading<'a, S> {
+    reader: &'a mut StreamReader<S>,
     rules: RecordRules,
     recent: RecentObjects,
     policies: DatasetPolicies,
@@ -28,9 +28,9 @@ pub(super) struct Reading<S> {
     is_done: bool,
 }
 
-impl<S: Source> Reading<S> {
+impl<'a, S: Source> Reading<'a, S> {
     /// Goes on behind BEGIN, which `reader` has given.
-    pub(super) fn new(reader: StreamReader<S>, begin: &Begin, policies: DatasetPolicies) -> Self {
+    pub(super) fn new(reader: &'a mut StreamReader<S>, begin: &Begin, policies: DatasetPolicies) -> Self {
         Self {
             reader,
             rules: RecordRules::of(begin),

@@ -2,13 +2,11 @@
 
 use super::apply::Applier;
 use super::begin::{HIDDEN, Place, options};
+use super::properties::Properties;
 use super::{Incoming, Progress, ReceiveError, Received, Request, pipeline};
-use zferry_zpool::{DatasetId, Error, PoolWriter, PropertySource};
+use zferry_zpool::{DatasetId, Error, PoolWriter};
 use zferry_zstream::record::Begin;
 use zferry_zstream::source::Source;
-
-/// Properties that decide how what is received is stored.
-const OF_STORAGE: [&str; 4] = ["checksum", "compression", "copies", "redundant_metadata"];
 
 /// What a receive is to do, and has done.
 #[derive(Debug)]
@@ -16,6 +14,7 @@ pub(super) struct Work<'a> {
     place: Place,
     begin: &'a Begin,
     request: &'a Request,
+    properties: Properties<'a>,
     /// What it made: each after the one that it lies below, the one that is received into last.
     made: Vec<DatasetId>,
     /// Whether any of it is in the pool for good.
@@ -23,11 +22,12 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) const fn new(place: Place, begin: &'a Begin, request: &'a Request) -> Self {
+    pub(super) fn new(place: Place, begin: &'a Begin, request: &'a Request) -> Self {
         Self {
             place,
             begin,
             request,
+            properties: Properties::new(request),
             made: Vec::new(),
             is_committed: false,
         }
@@ -37,7 +37,7 @@ impl<'a> Work<'a> {
     pub(super) fn run<S: Source + Send>(
         mut self,
         writer: &mut PoolWriter,
-        incoming: Incoming<S>,
+        incoming: &mut Incoming<S>,
         progress: &Progress,
     ) -> Result<Received, ReceiveError> {
         let received = self.receive(writer, incoming, progress);
@@ -51,7 +51,7 @@ impl<'a> Work<'a> {
     fn receive<S: Source + Send>(
         &mut self,
         writer: &mut PoolWriter,
-        incoming: Incoming<S>,
+        incoming: &mut Incoming<S>,
         progress: &Progress,
     ) -> Result<Received, ReceiveError> {
         let dataset = self.make(writer)?;
@@ -69,9 +69,12 @@ impl<'a> Work<'a> {
             outcome = Err(error);
         }
         self.is_committed = applier.has_committed();
-        let bytes = outcome?;
+        let bytes = outcome?.saturating_sub(incoming.start);
         self.finish(writer, dataset)?;
-        Ok(Received { bytes })
+        Ok(Received {
+            bytes,
+            property_errors: std::mem::take(&mut self.properties.errors),
+        })
     }
 
     /// Makes the dataset that is received into.
@@ -88,29 +91,18 @@ impl<'a> Work<'a> {
         };
         self.made.push(dataset);
         match self.place {
-            Place::New(_) => self.set_properties(writer, target, |_| true)?,
+            Place::New(_) => self.properties.begin_new(writer, target)?,
             Place::Over { .. } => {
                 let hidden = format!("{target}/{HIDDEN}");
-                self.set_properties(writer, &hidden, |name| OF_STORAGE.contains(&name))?;
+                self.properties.begin_hidden(writer, target, &hidden)?;
             }
         }
         Ok(dataset)
     }
 
-    fn set_properties(
-        &self,
-        writer: &mut PoolWriter,
-        dataset: &str,
-        is_wanted: impl Fn(&str) -> bool,
-    ) -> Result<(), Error> {
-        for (name, value) in self.request.properties.iter().filter(|(name, _)| is_wanted(name)) {
-            writer.set_property(dataset, name, PropertySource::Local, value)?;
-        }
-        Ok(())
-    }
-
     /// The last step, in one transaction group.
     fn finish(&self, writer: &mut PoolWriter, dataset: DatasetId) -> Result<(), Error> {
+        let name = &*self.request.destination.dataset;
         let mut target = dataset;
         if let Place::Over { head, base } = self.place {
             // What is newer than the base has only changes that are to go, or none.
@@ -121,8 +113,10 @@ impl<'a> Work<'a> {
                 writer.destroy_snapshot(newest, false)?;
             }
             writer.clone_swap(dataset, head)?;
-            self.set_properties(writer, &self.request.destination.dataset, |_| true)?;
+            self.properties.replace(writer, name)?;
             target = head;
+        } else {
+            self.properties.end_new(writer, name)?;
         }
         let (snapshot, begin) = (&self.request.destination.snapshot, self.begin);
         writer.finish_dataset(target, snapshot, begin.to_guid, begin.creation_time)?;

@@ -44,11 +44,11 @@ impl Bench {
         stream: &[u8],
         change: impl FnOnce(&mut Request),
     ) -> Result<Received, ReceiveError> {
-        let incoming = Incoming::open(Buffered::new(stream))?;
+        let mut incoming = Incoming::open(Buffered::new(stream))?;
         let sent = incoming.begin().to_name.to_string();
         let mut request = Request::new(Destination::new("new/x", Naming::Exact, &sent).unwrap());
         change(&mut request);
-        receive(&mut self.writer, incoming, &request, &Progress::default())
+        receive(&mut self.writer, &mut incoming, &request, &Progress::default())
     }
 
     /// Receives a stream as `x` below the last of `parents`, which are made.
@@ -57,7 +57,7 @@ impl Bench {
         stream: &[u8],
         parents: &[String],
     ) -> Result<Received, ReceiveError> {
-        let incoming = Incoming::open(Buffered::new(stream))?;
+        let mut incoming = Incoming::open(Buffered::new(stream))?;
         let sent = incoming.begin().to_name.to_string();
         let above = parents.last().map_or("new", String::as_str);
         let destination = Destination::new(&format!("{above}/x"), Naming::Exact, &sent).unwrap();
@@ -65,7 +65,7 @@ impl Bench {
             parents: parents.to_vec(),
             ..Request::new(destination)
         };
-        receive(&mut self.writer, incoming, &request, &Progress::default())
+        receive(&mut self.writer, &mut incoming, &request, &Progress::default())
     }
 
     /// The datasets and snapshots of the pool, as it lies on the disk.

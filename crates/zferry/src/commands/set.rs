@@ -83,7 +83,9 @@ pub(super) fn inherit(paths: &Paths, args: &InheritArgs) -> Result<(), CommandEr
             }
             if !description.is_inheritable() && !args.received {
                 let hint = if is_known {
-                    format!("use 'zfs set {name}=none' to clear")
+                    format!(
+                        "use 'zfs set {name}=none' to clear\nuse 'zfs inherit -S {name}' to revert to received value"
+                    )
                 } else {
                     String::new()
                 };

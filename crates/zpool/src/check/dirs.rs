@@ -218,9 +218,16 @@ impl<'c, 'o> DirCheck<'c, 'o> {
         reserved.saturating_sub(head.map_or(0, |head| head.unique))
     }
 
+    /// What a directory itself has for a property: what was set, or else what was received.
     fn property(&self, dir: &DirPhys, name: &str) -> u64 {
         let table = dir.properties.and_then(|table| self.pool.meta_object(table).ok());
-        let value = table.and_then(|table| zap::lookup(self.pool.reader(), &table, name).ok().flatten());
+        let find = |suffix: &str| {
+            let table = table.as_ref()?;
+            let found = zap::lookup(self.pool.reader(), table, &format!("{name}{suffix}"));
+            found.ok().flatten()
+        };
+        let received = || find("$recvd").filter(|_| find("$inherit").is_none());
+        let value = find("").or_else(received);
         value.and_then(|value| value.as_u64()).unwrap_or(0)
     }
 

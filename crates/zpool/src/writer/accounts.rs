@@ -100,7 +100,7 @@ impl PoolWriter {
     }
 
     /// A number that was set for a directory itself: here, or by a stream that was received.
-    fn own_property(&mut self, table: ObjectNumber, name: &str) -> Result<Option<u64>, Error> {
+    pub(super) fn own_property(&mut self, table: ObjectNumber, name: &str) -> Result<Option<u64>, Error> {
         if let Some(value) = self.table_get(table, name)? {
             return Ok(Some(value));
         }

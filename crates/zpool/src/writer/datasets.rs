@@ -14,7 +14,7 @@ use zferry_blocks::compress::{Compression, CompressionLevel};
 
 const CHILD_MAP: ObjectType = ObjectType(13);
 const SNAPSHOT_MAP: ObjectType = ObjectType(14);
-const PROPERTIES: ObjectType = ObjectType(15);
+pub(super) const PROPERTIES: ObjectType = ObjectType(15);
 const NEXT_CLONES: ObjectType = ObjectType(37);
 const CLONES: ObjectType = ObjectType(52);
 /// A file system's guid in the system has so many bits.
@@ -321,7 +321,7 @@ impl PoolWriter {
     }
 
     /// The number of a property that children take over, as it was set nearest above.
-    fn inherited(&mut self, dir: ObjectNumber, name: &str) -> Result<Option<u64>, Error> {
+    pub(super) fn inherited(&mut self, dir: ObjectNumber, name: &str) -> Result<Option<u64>, Error> {
         let mut next = Some(dir);
         while let Some(dir) = next {
             let phys = self.dir(dir)?;

@@ -39,7 +39,7 @@ pub use create::{CreateOptions, PoolLayout, TopLayout};
 pub use datasets::BeginOptions;
 
 pub use objects::{ObjectInfo, ObjectSetWriter, Slot};
-pub use properties::PropertySource;
+pub use properties::{OwnProperties, PropertySource};
 pub use scrub::{Damage, ScrubOptions, ScrubReport};
 
 use crate::dmu::{OpenSet, Policies, metadata_policy};

@@ -49,6 +49,9 @@ pub enum BeginError {
     /// What was sent is of no type that there is.
     #[error("the stream holds an object set of unknown type {0}")]
     ObjsetType(u32),
+    /// The target's name has a `%`.
+    #[error("the target has a name that is kept for what is being received")]
+    HiddenName,
     /// The stream is an incremental one from another dataset's snapshot, and nobody says which.
     #[error("the stream is that of a clone, and its origin is not known")]
     OriginUnknown,
@@ -140,6 +143,7 @@ impl BeginError {
             | Self::Redacted
             | Self::OverEncrypted
             | Self::RawOverPlain
+            | Self::HiddenName
             | Self::RawWithEmbedded => Errno::EINVAL,
             Self::OriginElsewhere => Errno::EXDEV,
             Self::OriginDiffers | Self::SourceMissing => Errno::ENODEV,

@@ -2,27 +2,26 @@
 
 mod guids;
 mod options;
+mod package;
 mod place;
 mod sentences;
+mod session;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use zferry_replicate::receive::{Destination, Incoming, Progress, ReceiveError, Request, receive};
-use zferry_zpool::PoolWriter;
-use zferry_zstream::record::{Begin, ObjsetType};
-use zferry_zstream::source::Source;
+use zferry_replicate::receive::Incoming;
 
 use self::options::PropertyOptions;
-use self::place::{Opened, Place, Route, Verdict};
-use self::sentences::Action;
+use self::place::Place;
+use self::session::Session;
 use crate::commands::assignment::parse_size;
 use crate::commands::stream::input::standard_input_in_turn;
 use crate::datasets::usage;
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
-use crate::output::progress::{self, Reporter};
+use crate::output::progress::Reporter;
 use crate::pools::Paths;
 
 /// How large a file `--create` makes where nothing else is said, in bytes. It is sparse: only what is used takes space.
@@ -81,8 +80,8 @@ pub(crate) struct Args {
     /// Not there yet: keep what came of a stream that is cut
     #[arg(short = 's', hide = true)]
     resumable: bool,
-    /// Not there yet: leave out holds
-    #[arg(short = 'h', hide = true)]
+    /// Leave out the holds that come with a package
+    #[arg(short = 'h')]
     skip_holds: bool,
     /// Not there yet: throw away what was kept of a stream that was cut
     #[arg(short = 'A', hide = true)]
@@ -122,139 +121,20 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     properties.check_names()?;
     let place = Place::find(paths, target, args.create.as_deref())?;
     place.check_prefix(target, naming)?;
+    if let Some(origin) = properties.origin() {
+        place.check_origin(target, origin)?;
+    }
     let input = standard_input_in_turn().map_err(|_| sentences::unreadable())?;
-    let incoming = Incoming::open(input.source).map_err(|error| sentences::no_begin(&error))?;
-    let begin = incoming.begin().clone();
-    sentences::check_features(&begin)?;
-    let sent = begin.to_name.to_string();
-    let named = Destination::new(target, naming, &sent).map_err(|error| sentences::destination(&error))?;
-    let given = properties.origin().map(str::to_owned);
-    if let Some(origin) = given.as_ref().filter(|_| args.verbose) {
-        writeln!(io::stdout(), "using provided clone origin {origin}")?;
-    }
-    let action = Action::of(&begin, given.is_some());
-    let route = Route {
-        begin: &begin,
-        target,
-        naming,
-        action,
-        is_forced: args.force,
+    let mut incoming = Incoming::open(input.source).map_err(|error| sentences::no_begin(&error))?;
+    sentences::check_features(incoming.begin())?;
+    let mut session = Session::new(args, target, naming, properties, place, input.length);
+    let outcome = if incoming.is_package() {
+        package::receive(&mut session, &mut incoming)
+    } else {
+        session.receive(&mut incoming, None)
     };
-    let origin = match given {
-        Some(origin) => Some(origin),
-        None => place.origin(&route, &named)?,
-    };
-    if let Some(origin) = origin
-        .as_ref()
-        .filter(|_| args.verbose && properties.origin().is_none())
-    {
-        writeln!(io::stdout(), "found clone origin {origin}")?;
-    }
-    let (destination, parents) = place.check(&route, named)?;
-    if args.verbose {
-        let verb = if args.dry_run {
-            "would receive"
-        } else {
-            "receiving"
-        };
-        let kind = if begin.from_guid == 0 {
-            "full"
-        } else {
-            "incremental"
-        };
-        let mut out = io::stdout();
-        writeln!(
-            out,
-            "{verb} {kind} stream of {sent} into {}",
-            destination.snapshot_name()
-        )?;
-        out.flush()?;
-    }
-    let properties = properties.values(types_of(&begin, action)?, action, &destination.dataset)?;
-    let request = Request {
-        parents,
-        is_forced: args.force,
-        origin,
-        properties,
-        command: Some(history_line()),
-        ..Request::new(destination)
-    };
-    let failed = |error: ReceiveError| sentences::failed(action, &error, &begin, &request);
-    incoming.check_kind().map_err(failed)?;
-    if args.dry_run {
-        return skip(incoming);
-    }
-    let started = Instant::now();
-    if place.check_begin(&begin, &request).map_err(failed)? == Verdict::Known {
-        if args.verbose {
-            let name = request.destination.snapshot_name();
-            writeln!(io::stdout(), "snap {name} already exists; ignoring")?;
-        }
-        skip(incoming)?;
-        return args.summarise(0, started);
-    }
-    let mut opened = place.open(args.size.unwrap_or(NEW_FILE_BYTES))?;
-    let job = Job {
-        incoming,
-        request: &request,
-        reporter: args.reporter(input.length),
-    };
-    match job.run(&mut opened) {
-        Ok(bytes) => {
-            drop(opened);
-            args.summarise(bytes, started)
-        }
-        Err(error) => {
-            opened.give_up();
-            Err(failed(error))
-        }
-    }
-}
-
-/// Reads a stream that is not received.
-fn skip<S: Source>(incoming: Incoming<S>) -> Result<(), CommandError> {
-    match incoming.skip() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(sentences::unreadable().hint(error)),
-    }
-}
-
-/// What is to be received, and where.
-struct Job<'a, S> {
-    incoming: Incoming<S>,
-    request: &'a Request,
-    reporter: Reporter,
-}
-
-impl<S: Source + Send> Job<'_, S> {
-    /// Receives. Says how many bytes of stream there were behind BEGIN.
-    fn run(self, opened: &mut Opened) -> Result<u64, ReceiveError> {
-        /// What zfs(8) has read before the kernel counts.
-        const BEGIN_BYTES: u64 = 312;
-        let progress = Progress::default();
-        let (writer, incoming, request) = (&mut opened.writer, self.incoming, self.request);
-        let received = progress::during(
-            self.reporter,
-            || progress.bytes(),
-            || {
-                let received = receive(writer, incoming, request, &progress)?;
-                settle(writer);
-                Ok::<_, ReceiveError>(received)
-            },
-        );
-        Ok(received?.bytes.saturating_sub(BEGIN_BYTES))
-    }
-}
-
-/// Frees what a forced receive destroyed. What is left where that fails is freed by whoever writes to the pool next.
-fn settle(writer: &mut PoolWriter) {
-    let mut left = u64::MAX;
-    while let Ok(freeing) = writer.freeing() {
-        if freeing == 0 || freeing >= left || writer.commit().is_err() {
-            return;
-        }
-        left = freeing;
-    }
+    session.close();
+    outcome
 }
 
 impl Args {
@@ -273,12 +153,7 @@ impl Args {
             [target] => target,
             _ => return Err(usage("too many arguments")),
         };
-        let missing = [
-            (self.resumable, "-s"),
-            (self.skip_holds, "-h"),
-            (self.abort, "-A"),
-            (self.heal, "-c"),
-        ];
+        let missing = [(self.resumable, "-s"), (self.abort, "-A"), (self.heal, "-c")];
         match missing.into_iter().find(|(is_given, _)| *is_given) {
             Some((_, option)) => Err(CommandError::failed(format_args!(
                 "cannot receive: {option} is not there yet"
@@ -316,31 +191,9 @@ impl Args {
     }
 }
 
-/// To what properties must apply.
-fn types_of(
-    begin: &Begin,
-    action: Action,
-) -> Result<zferry_zpool::dsl::property::DatasetTypes, CommandError> {
-    use zferry_zpool::dsl::property::DatasetTypes;
-    match begin.objset_type {
-        // zfs(8) refuses what is neither file system nor volume; the kernel, and its own test programs, do not.
-        ObjsetType::ZFS | ObjsetType::OTHER => Ok(DatasetTypes::FILESYSTEM),
-        ObjsetType::ZVOL => Ok(DatasetTypes::VOLUME),
-        other => Err(action.error(format_args!("invalid record type: 0x{}", other.0))),
-    }
-}
-
 /// A size on the command line.
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).ok_or_else(|| format!("bad numeric value '{text}'"))
-}
-
-/// The command as the pool's history has it.
-fn history_line() -> String {
-    let words = std::env::args_os().skip(1);
-    words.fold("zferry".to_owned(), |line, word| {
-        format!("{line} {}", word.to_string_lossy())
-    })
 }
 
 /// What `zfs receive -v` says at the end.

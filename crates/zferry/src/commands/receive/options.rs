@@ -4,8 +4,11 @@ use super::sentences::Action;
 use crate::commands::assignment::{Assignment, stored_value};
 use crate::datasets::{PropertyName, usage};
 use crate::error::CommandError;
-use zferry_zpool::dsl::property::{DatasetTypes, Property};
+use zferry_nvlist::NvList;
+use zferry_zpool::dsl::DslPool;
+use zferry_zpool::dsl::property::{DatasetTypes, Property, Source};
 use zferry_zpool::zap::ZapValue;
+use zferry_zpool::{Error, Pool};
 
 /// What `-o` and `-x` say.
 #[derive(Debug)]
@@ -81,26 +84,50 @@ impl<'a> PropertyOptions<'a> {
         Ok(())
     }
 
-    /// What is to be set, for a dataset of the kind `types`.
-    pub(super) fn values(
+    /// What is to be done with a dataset's properties. What is not to be taken over goes from those `received`, where it
+    /// is nothing that could be inherited instead.
+    pub(super) fn changes(
         &self,
-        types: DatasetTypes,
-        action: Action,
-        dataset: &str,
-    ) -> Result<Vec<(String, ZapValue)>, CommandError> {
-        let applies = |name: &str| match PropertyName::parse(name) {
-            Some(PropertyName::Native(property)) => property.description().applies_to(types),
-            _ => true,
-        };
+        scope: &Scope<'_>,
+        pool: Option<&Pool>,
+        received: &mut Option<NvList>,
+    ) -> Result<Changes, CommandError> {
+        let mut changes = Changes::default();
         for name in &self.exclude {
-            if !applies(name) {
-                eprintln!("Warning: {dataset}: property '{name}' does not apply to datasets of this type");
+            if !scope.applies(name) {
+                eprintln!(
+                    "Warning: {}: property '{name}' does not apply to datasets of this type",
+                    scope.dataset
+                );
+                continue;
+            }
+            let full = full_name(name);
+            if is_set(pool, scope.dataset, name)? {
+                continue;
+            }
+            let is_own = matches!(
+                PropertyName::parse(name),
+                Some(PropertyName::Native(property)) if !property.description().is_inheritable()
+            );
+            if !is_own {
+                changes.inherited.push(full);
+            } else if let Some(received) = received {
+                received.remove(&full);
             }
         }
-        let mut values = Vec::new();
         for &(name, value) in self.set.iter().filter(|(name, _)| *name != "origin") {
-            if !applies(name) {
-                return Err(action.error(format_args!(
+            let native = match PropertyName::parse(name) {
+                Some(PropertyName::Native(property)) => Some(property),
+                _ => None,
+            };
+            if native.is_some_and(is_of_encryption) && scope.is_recursive && scope.action != Action::NEW {
+                continue;
+            }
+            if !scope.applies(name) {
+                if scope.is_recursive {
+                    continue;
+                }
+                return Err(scope.action.error(format_args!(
                     "property '{name}' does not apply to datasets of this type"
                 )));
             }
@@ -108,18 +135,82 @@ impl<'a> PropertyOptions<'a> {
             if name == "encryption" && value == "off" {
                 continue;
             }
-            if matches!(PropertyName::parse(name), Some(PropertyName::Native(property)) if is_of_encryption(property))
-            {
-                return Err(action.error(format_args!("'{name}' cannot be set yet")));
+            if native.is_some_and(is_of_encryption) {
+                return Err(scope.action.error(format_args!("'{name}' cannot be set yet")));
+            }
+            if !scope.is_top {
+                let is_own = native.is_some_and(|property| !property.description().is_inheritable());
+                if !is_own {
+                    changes.inherited.push(full_name(name));
+                }
+                continue;
             }
             let assignment = Assignment {
                 name: name.to_owned(),
                 value: value.to_owned(),
             };
-            values.push(stored_value(&assignment, types).map_err(|error| action.error(error.message))?);
+            let stored = stored_value(&assignment, scope.types);
+            changes
+                .set
+                .push(stored.map_err(|error| scope.action.error(error.message))?);
         }
-        Ok(values)
+        Ok(changes)
     }
+}
+
+/// The dataset whose properties are to be changed.
+pub(super) struct Scope<'a> {
+    pub(super) types: DatasetTypes,
+    pub(super) action: Action,
+    pub(super) dataset: &'a str,
+    /// Whether it is one of the many of a package.
+    pub(super) is_recursive: bool,
+    /// Whether it is the first of them: what is set there, those below it inherit.
+    pub(super) is_top: bool,
+}
+
+impl Scope<'_> {
+    fn applies(&self, name: &str) -> bool {
+        match PropertyName::parse(name) {
+            Some(PropertyName::Native(property)) => property.description().applies_to(self.types),
+            _ => true,
+        }
+    }
+}
+
+/// What is to be done with a dataset's properties.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// To be set, in the form in which they are stored.
+    pub(super) set: Vec<(String, ZapValue)>,
+    /// To be inherited, whatever comes with the stream.
+    pub(super) inherited: Vec<String>,
+}
+
+/// The name of a property that may have been given by a shorter one.
+fn full_name(name: &str) -> String {
+    match PropertyName::parse(name) {
+        Some(PropertyName::Native(property)) => property.name().to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+/// Whether a dataset that is there has a value for a property that no stream brought: then it keeps that anyway.
+fn is_set(pool: Option<&Pool>, dataset: &str, name: &str) -> Result<bool, CommandError> {
+    let Some(pool) = pool else {
+        return Ok(false);
+    };
+    let dsl = DslPool::new(pool);
+    let cannot = |error: Error| CommandError::failed(format_args!("cannot open '{dataset}': {error}"));
+    let Some(head) = dsl.dataset(dataset).map_err(cannot)? else {
+        return Ok(false);
+    };
+    let found = match PropertyName::parse(name) {
+        Some(PropertyName::Native(property)) => dsl.setting(&head, property),
+        _ => dsl.user_setting(&head, name),
+    };
+    let found = found.map_err(cannot)?;
+    Ok(found.is_some_and(|found| found.source != Source::Received))
 }
 
 /// Not what is computed or chosen once, but for encryption; nor what the received data decide.

@@ -25,6 +25,10 @@ pub(super) struct Route<'a> {
     pub(super) naming: Naming,
     pub(super) action: Action,
     pub(super) is_forced: bool,
+    /// Whether the stream is of a dataset below the one that a package is of.
+    pub(super) is_below_top: bool,
+    /// In a package: the snapshot of the dataset above by which that is known, wherever it is.
+    pub(super) parent_guid: Option<u64>,
 }
 
 impl Route<'_> {
@@ -43,6 +47,7 @@ pub(super) enum Verdict {
 }
 
 /// The pool that is received into.
+#[derive(Debug)]
 pub(super) enum Place<'a> {
     /// It is there.
     There {
@@ -51,6 +56,8 @@ pub(super) enum Place<'a> {
         /// Where it was looked for.
         found: Found<'a>,
     },
+    /// It is open for writing.
+    Open(Box<Opened>),
     /// It is made here.
     New {
         /// Its name.
@@ -61,6 +68,7 @@ pub(super) enum Place<'a> {
 }
 
 /// Where a pool was found.
+#[derive(Debug)]
 pub(super) enum Found<'a> {
     /// Where all commands look.
     Paths { paths: &'a Paths, name: String },
@@ -121,18 +129,27 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The pool as it is; `None` where it is not there yet.
+    pub(super) fn pool(&self) -> Option<&Pool> {
+        match self {
+            Self::There { pool, .. } => Some(pool),
+            Self::Open(opened) => Some(opened.writer.pool()),
+            Self::New { .. } => None,
+        }
+    }
+
     /// Whether a file system or volume of this name is there.
     fn types_of(&self, dataset: &str) -> Result<Option<DatasetTypes>, CommandError> {
-        match self {
-            Self::There { pool, .. } => {
-                let dsl = DslPool::new(pool);
-                let cannot =
-                    |error: Error| CommandError::failed(format_args!("cannot open '{dataset}': {error}"));
-                let head = dsl.dataset(dataset).map_err(cannot)?;
-                head.map(|head| dsl.head_type(&head)).transpose().map_err(cannot)
-            }
-            Self::New { name, .. } => Ok((dataset == name).then_some(DatasetTypes::FILESYSTEM)),
+        let cannot = |error: Error| cannot_open(dataset, error);
+        if let Self::New { name, .. } = self {
+            return Ok((dataset == name).then_some(DatasetTypes::FILESYSTEM));
         }
+        let Some(pool) = self.pool() else {
+            return Ok(None);
+        };
+        let dsl = DslPool::new(pool);
+        let head = dsl.dataset(dataset).map_err(cannot)?;
+        head.map(|head| dsl.head_type(&head)).transpose().map_err(cannot)
     }
 
     /// With `-d` and `-e`, what is named must be there.
@@ -157,21 +174,38 @@ impl<'a> Place<'a> {
         let found = self.find_guid(&destination.dataset, route.begin.from_guid)?;
         let name = destination.snapshot_name();
         let missing = || {
-            route
-                .action
-                .error(format_args!("local origin for clone {name} does not exist"))
+            CommandError::failed(format_args!(
+                "cannot receive: local origin for clone {name} does not exist"
+            ))
         };
         found.map(Some).ok_or_else(missing)
     }
 
     /// The snapshot with this guid that is nearest to a name.
     fn find_guid(&self, near: &str, guid: u64) -> Result<Option<String>, CommandError> {
-        match self {
-            Self::There { pool, .. } => {
-                let found = guids::nearest(&DslPool::new(pool), near, guid);
-                found.map_err(|error| cannot_open(near, error))
-            }
-            Self::New { .. } => Ok(None),
+        let Some(pool) = self.pool() else {
+            return Ok(None);
+        };
+        guids::nearest(&DslPool::new(pool), near, guid).map_err(|error| cannot_open(near, error))
+    }
+
+    /// What `-o origin` names must be there. That it must be in the pool `target` is for others to say.
+    pub(super) fn check_origin(&self, target: &str, origin: &str) -> Result<(), CommandError> {
+        let pool_of = |name: &str| name.split(['/', '@']).next().map(str::to_owned);
+        if pool_of(target) != pool_of(origin) {
+            return Ok(());
+        }
+        let found = match self.pool() {
+            Some(pool) => DslPool::new(pool)
+                .dataset(origin)
+                .map_err(|error| cannot_open(origin, error))?,
+            None => None,
+        };
+        match found {
+            Some(_) => Ok(()),
+            None => Err(CommandError::failed(format_args!(
+                "cannot receive: specified origin fs ({origin}) does not exist"
+            ))),
         }
     }
 
@@ -183,7 +217,19 @@ impl<'a> Place<'a> {
         mut destination: Destination,
     ) -> Result<(Destination, Vec<String>), CommandError> {
         let makes_new = route.makes_new();
-        if !makes_new && route.naming != Naming::Exact && self.types_of(&destination.dataset)?.is_none() {
+        if makes_new
+            && let Some(guid) = route.parent_guid
+            && let Some((parent, component)) = destination.dataset.rsplit_once('/')
+            && self.types_of(parent)?.is_none()
+        {
+            // What it is to lie in may have been renamed.
+            let found = self.find_guid(parent, guid)?;
+            if let Some((parent, _)) = found.as_ref().and_then(|name| name.split_once('@')) {
+                destination.dataset = format!("{parent}/{component}");
+            }
+        }
+        let may_be_elsewhere = route.naming != Naming::Exact || route.is_below_top;
+        if !makes_new && may_be_elsewhere && self.types_of(&destination.dataset)?.is_none() {
             // It may have been renamed.
             let found = self.find_guid(&destination.dataset, route.begin.from_guid)?;
             if let Some((dataset, _)) = found.as_ref().and_then(|name| name.split_once('@')) {
@@ -207,7 +253,7 @@ impl<'a> Place<'a> {
                 "destination '{dataset}' exists\nmust specify -F to overwrite it"
             )));
         }
-        let Self::There { pool, .. } = self else {
+        let Some(pool) = self.pool() else {
             return Ok(());
         };
         let dsl = DslPool::new(pool);
@@ -288,7 +334,7 @@ impl<'a> Place<'a> {
     /// What the kernel says of BEGIN, before anything is changed. A snapshot that is there already is known; in a pool
     /// that is to be made, nothing is.
     pub(super) fn check_begin(&self, begin: &Begin, request: &Request) -> Result<Verdict, ReceiveError> {
-        let Self::There { pool, .. } = self else {
+        let Some(pool) = self.pool() else {
             return Ok(Verdict::Good);
         };
         let dsl = DslPool::new(pool);
@@ -329,6 +375,7 @@ impl<'a> Place<'a> {
     /// Opens the pool for writing, or makes it with a file of `size` bytes.
     pub(super) fn open(self, size: u64) -> Result<Opened, CommandError> {
         match self {
+            Self::Open(opened) => Ok(*opened),
             Self::There { found, .. } => {
                 let writer = match found {
                     Found::Paths { paths, name } => writing::open_pool_of(paths, &name)?,
@@ -373,9 +420,29 @@ fn cannot_create(name: &str, why: impl std::fmt::Display) -> CommandError {
     CommandError::failed(format_args!("cannot create '{name}': {why}"))
 }
 
+/// What an opened pool is when it is done with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Yield {
+    /// Something was received into it.
+    Something,
+    /// Nothing was.
+    Nothing,
+}
+
+impl Place<'_> {
+    /// Closes the pool. One that was made for what did not come goes.
+    pub(super) fn close(self, outcome: Yield) {
+        if let Self::Open(opened) = self
+            && outcome == Yield::Nothing
+        {
+            opened.give_up();
+        }
+    }
+}
+
 impl Opened {
     /// Nothing was received: a pool that was made for it goes.
-    pub(super) fn give_up(self) {
+    fn give_up(self) {
         drop(self.writer);
         if let Some(path) = self.made {
             // What cannot be removed is a pool without anything in it.

@@ -3,10 +3,11 @@
 //! They are those of `lib/libzfs/libzfs_sendrecv.c` and `libzfs_util.c` for each errno of the kernel. What zferry knows
 //! beyond that, such as where a stream is damaged, stands in the next line.
 
+use super::package::Package;
 use crate::error::CommandError;
 use std::fmt::{self, Display};
 use zferry_replicate::receive::rules::begin::BeginError;
-use zferry_replicate::receive::{DestinationError, Errno, ReceiveError, Request};
+use zferry_replicate::receive::{Destination, DestinationError, Errno, PropertyError, ReceiveError, Request};
 use zferry_zstream::flags::{BeginFlags, FeatureFlags};
 use zferry_zstream::record::Begin;
 use zferry_zstream::{StreamError, StreamErrorKind};
@@ -91,6 +92,41 @@ pub(super) fn destination(error: &DestinationError) -> CommandError {
         DestinationError::Name(name) => failed.hint(format_args!("'{name}' is no name of a snapshot.")),
         _ => failed,
     }
+}
+
+/// A property of the stream could not be set. Where a quota is exceeded by a snapshot before the last, nothing is said.
+pub(super) fn property(
+    error: &PropertyError,
+    package: Option<&Package>,
+    begin: &Begin,
+    destination: &Destination,
+) {
+    let snapshot = package
+        .and_then(|package| package.part(begin.to_guid))
+        .map(|(_, snapshot)| snapshot);
+    let is_last = match (snapshot, package) {
+        (Some(snapshot), Some(package)) => package.last_snapshot() == snapshot,
+        _ => true,
+    };
+    let property = &error.property;
+    if property == "refquota" && !is_last {
+        return;
+    }
+    let why = match error.errno {
+        Errno::ZFS_ERR_BADPROP | Errno::EINVAL => "invalid property value",
+        Errno::E2BIG | Errno::ENAMETOOLONG => "property value too long",
+        Errno::ENOTSUP => "pool and or dataset must be upgraded to set this property or value",
+        Errno::ENOSPC if matches!(&**property, "quota" | "refquota") => {
+            "size is less than current used or reserved space"
+        }
+        Errno::ENOSPC => "size is greater than available space",
+        _ => "it cannot be set",
+    };
+    CommandError::failed(format_args!(
+        "cannot receive {property} property on {}: {why}",
+        destination.dataset
+    ))
+    .report();
 }
 
 /// The receive failed where for zfs(8) the kernel does it.

@@ -1,0 +1,193 @@
+//! The list in front of a package, as it was written by `zfs send`: see `package/header.rs` and `package/gather.rs`, which
+//! write it.
+
+use std::collections::HashMap;
+use zferry_nvlist::{NvList, Value};
+
+/// What the header of a package tells.
+#[derive(Clone, Debug)]
+pub struct PackageHeader {
+    /// The incremental source, behind the `@`.
+    pub from: Option<String>,
+    /// Whether what lies below the dataset is in the package, too.
+    pub is_recursive: bool,
+    /// Whether the streams are raw.
+    pub is_raw: bool,
+    datasets: Vec<SentDataset>,
+    /// The guid of a snapshot → the dataset's place in the list, and the snapshot's name behind the `@`. Where several
+    /// datasets have a snapshot, as copies of each other, it is that of the first.
+    by_snapshot: HashMap<u64, (usize, String)>,
+}
+
+/// A dataset of the package, as its sender had it.
+#[derive(Clone, Debug)]
+pub struct SentDataset {
+    /// Its full name.
+    pub name: String,
+    /// The guid of the incremental source in the dataset above, or of the snapshot that is sent; 0 at the top.
+    pub parent_guid: u64,
+    /// The guid of what it was cloned from; 0 for what is no clone.
+    pub origin: u64,
+    /// Its properties, where they were sent.
+    pub properties: Option<NvList>,
+    /// Properties of its snapshots, by their names behind the `@`.
+    snapshot_properties: HashMap<String, NvList>,
+    /// The tags that hold its snapshots, by their names behind the `@`.
+    snapshot_holds: HashMap<String, Vec<String>>,
+}
+
+/// Why a list is not that of a package.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// Something that must be there is not, or is of another kind.
+    #[error("the package's header lacks '{key}' where it tells of {place}")]
+    Missing {
+        /// What is not there.
+        key: &'static str,
+        /// Of what it should tell.
+        place: String,
+    },
+}
+
+impl PackageHeader {
+    /// Takes the list apart.
+    ///
+    /// # Errors
+    /// [`HeaderError`] where something in it is missing.
+    pub fn decode(list: &NvList) -> Result<Self, HeaderError> {
+        let sent = list.list("fss").ok_or_else(|| missing("fss", "the package"))?;
+        let (mut datasets, mut by_snapshot) = (Vec::new(), HashMap::new());
+        for (key, value) in sent {
+            let Value::NvList(dataset) = value else {
+                return Err(missing("name", key));
+            };
+            let place = datasets.len();
+            for (snapshot, guid) in dataset.list("snaps").ok_or_else(|| missing("snaps", key))? {
+                let Value::Uint64(guid) = guid else {
+                    return Err(missing("guid", snapshot));
+                };
+                by_snapshot
+                    .entry(*guid)
+                    .or_insert_with(|| (place, snapshot.to_owned()));
+            }
+            datasets.push(SentDataset::decode(key, dataset)?);
+        }
+        Ok(Self {
+            from: list.str("fromsnap").map(str::to_owned),
+            is_recursive: !list.flag("not_recursive"),
+            is_raw: list.flag("raw"),
+            datasets,
+            by_snapshot,
+        })
+    }
+
+    /// The dataset that a snapshot belongs to, and the snapshot's name behind the `@`.
+    #[must_use]
+    pub fn find(&self, snapshot: u64) -> Option<(&SentDataset, &str)> {
+        let (place, name) = self.by_snapshot.get(&snapshot)?;
+        Some((self.datasets.get(*place)?, name))
+    }
+}
+
+impl SentDataset {
+    fn decode(key: &str, list: &NvList) -> Result<Self, HeaderError> {
+        let lists = |name: &str| {
+            let entries = list.list(name).into_iter().flatten();
+            entries.filter_map(|(name, value)| match value {
+                Value::NvList(inner) => Some((name.to_owned(), inner)),
+                _ => None,
+            })
+        };
+        Ok(Self {
+            name: list.str("name").ok_or_else(|| missing("name", key))?.to_owned(),
+            parent_guid: list
+                .u64("parentfromsnap")
+                .ok_or_else(|| missing("parentfromsnap", key))?,
+            origin: list.u64("origin").unwrap_or(0),
+            properties: list.list("props").cloned(),
+            snapshot_properties: lists("snapprops")
+                .map(|(name, list)| (name, list.clone()))
+                .collect(),
+            snapshot_holds: lists("snapholds")
+                .map(|(name, list)| (name, list.iter().map(|(tag, _)| tag.to_owned()).collect()))
+                .collect(),
+        })
+    }
+
+    /// What was set for a snapshot of it; `None` where nothing is told.
+    #[must_use]
+    pub fn snapshot_properties(&self, snapshot: &str) -> Option<&NvList> {
+        self.snapshot_properties.get(snapshot)
+    }
+
+    /// The tags that hold a snapshot of it.
+    #[must_use]
+    pub fn holds(&self, snapshot: &str) -> &[String] {
+        self.snapshot_holds.get(snapshot).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn missing(key: &'static str, place: &str) -> HeaderError {
+    HeaderError::Missing {
+        key,
+        place: format!("'{place}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(name: &str, snapshots: &[(&str, u64)]) -> NvList {
+        let mut snaps = NvList::new();
+        for (name, guid) in snapshots {
+            snaps.insert(name, *guid);
+        }
+        let mut list = NvList::new();
+        list.insert("name", name)
+            .insert("parentfromsnap", 0_u64)
+            .insert("snaps", snaps);
+        list
+    }
+
+    fn package(datasets: Vec<NvList>) -> NvList {
+        let mut sent = NvList::new();
+        for (dataset, guid) in datasets.into_iter().zip(1_u64..) {
+            sent.insert(format!("{guid:#x}"), dataset);
+        }
+        let mut list = NvList::new();
+        list.insert("tosnap", "b").insert("fss", sent);
+        list
+    }
+
+    #[test]
+    fn snapshots_are_found_by_their_guids() {
+        let list = package(vec![
+            dataset("p/a", &[("a", 1), ("b", 2)]),
+            dataset("p/copy", &[("a", 1), ("c", 3)]),
+        ]);
+        let header = PackageHeader::decode(&list).unwrap();
+        assert!(header.is_recursive && !header.is_raw);
+        let names = |guid| header.find(guid).map(|(dataset, name)| (&*dataset.name, name));
+        assert_eq!(names(1), Some(("p/a", "a")));
+        assert_eq!(names(3), Some(("p/copy", "c")));
+        assert_eq!(names(4), None);
+    }
+
+    #[test]
+    fn what_lacks_something_is_refused() {
+        let mut nameless = dataset("p/a", &[]);
+        nameless.remove("name");
+        let without_snapshots = {
+            let mut list = dataset("p/a", &[]);
+            list.remove("snaps");
+            list
+        };
+        let mut empty = NvList::new();
+        empty.insert("tosnap", "b");
+        for list in [package(vec![nameless]), package(vec![without_snapshots]), empty] {
+            assert!(PackageHeader::decode(&list).is_err());
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! One stream, alone or of a package: as `zfs_receive_one` in `lib/libzfs/libzfs_sendrecv.c` has it.
+
+use super::options::{PropertyOptions, Scope};
+use super::package::Package;
+use super::place::{Place, Route, Verdict, Yield};
+use super::sentences::{self, Action};
+use super::{Args, NEW_FILE_BYTES};
+use crate::error::CommandError;
+use crate::output::progress;
+use std::io::{self, Write};
+use std::time::Instant;
+use zferry_replicate::receive::{
+    Destination, Incoming, Naming, Progress, ReceiveError, Received, Request, receive,
+    set_received_properties,
+};
+use zferry_zpool::zap::ZapValue;
+use zferry_zpool::{Error, PoolWriter};
+use zferry_zstream::flags::FeatureFlags;
+use zferry_zstream::record::{Begin, ObjsetType};
+use zferry_zstream::source::Source;
+
+/// A call of `zferry receive`.
+pub(super) struct Session<'a> {
+    pub(super) args: &'a Args,
+    /// What the command line names.
+    pub(super) target: &'a str,
+    pub(super) naming: Naming,
+    properties: PropertyOptions<'a>,
+    place: Option<Place<'a>>,
+    /// How long the input is, in bytes, if that is known.
+    length: Option<u64>,
+    /// The first dataset that something was received into.
+    top: Option<String>,
+    /// Whether anything was.
+    has_received: bool,
+}
+
+impl<'a> Session<'a> {
+    pub(super) const fn new(
+        args: &'a Args,
+        target: &'a str,
+        naming: Naming,
+        properties: PropertyOptions<'a>,
+        place: Place<'a>,
+        length: Option<u64>,
+    ) -> Self {
+        Self {
+            args,
+            target,
+            naming,
+            properties,
+            place: Some(place),
+            length,
+            top: None,
+            has_received: false,
+        }
+    }
+
+    fn place(&self) -> Result<&Place<'a>, CommandError> {
+        let closed = || CommandError::failed("cannot receive: the pool is closed");
+        self.place.as_ref().ok_or_else(closed)
+    }
+
+    /// The pool, open for writing.
+    pub(super) fn writer(&mut self) -> Result<&mut PoolWriter, CommandError> {
+        let size = self.args.size.unwrap_or(NEW_FILE_BYTES);
+        if let Some(place) = self.place.take() {
+            self.place = Some(Place::Open(Box::new(place.open(size)?)));
+        }
+        match &mut self.place {
+            Some(Place::Open(opened)) => Ok(&mut opened.writer),
+            _ => Err(CommandError::failed("cannot receive: the pool is closed")),
+        }
+    }
+
+    /// Closes the pool.
+    pub(super) fn close(mut self) {
+        if let Some(Place::Open(opened)) = &mut self.place {
+            settle(&mut opened.writer);
+        }
+        if let Some(place) = self.place {
+            place.close(if self.has_received {
+                Yield::Something
+            } else {
+                Yield::Nothing
+            });
+        }
+    }
+
+    /// Receives the stream whose BEGIN has been read.
+    pub(super) fn receive<S: Source + Send>(
+        &mut self,
+        incoming: &mut Incoming<S>,
+        package: Option<&Package>,
+    ) -> Result<(), CommandError> {
+        let begin = incoming.begin().clone();
+        sentences::check_features(&begin)?;
+        let (destination, action, mut request) = self.request(&begin, package)?;
+        let failed =
+            |error: ReceiveError, request: &Request| sentences::failed(action, &error, &begin, request);
+        self.announce(&begin, &destination)?;
+        let is_top = self.top.get_or_insert_with(|| destination.dataset.clone()) == &destination.dataset;
+        let scope = Scope {
+            types: types_of(&begin, action)?,
+            action,
+            dataset: &destination.dataset,
+            is_recursive: package.is_some_and(Package::is_recursive),
+            is_top,
+        };
+        let changes = self
+            .properties
+            .changes(&scope, self.place()?.pool(), &mut request.received)?;
+        request.properties = changes.set;
+        if request.origin.is_some() && request.received.is_some() && !is_raw(&begin) {
+            // What has properties with it, and is not raw, was not encrypted. Of a clone, OpenZFS writes that down.
+            request
+                .properties
+                .push(("encryption".to_owned(), ZapValue::number(ENCRYPTION_OFF)));
+        }
+        request.inherited = changes.inherited;
+        incoming.check_kind().map_err(|error| failed(error, &request))?;
+        if self.args.dry_run {
+            return skip(incoming);
+        }
+        let started = Instant::now();
+        let verdict = self.place()?.check_begin(&begin, &request);
+        if verdict.map_err(|error| failed(error, &request))? == Verdict::Known {
+            if self.args.verbose {
+                let name = destination.snapshot_name();
+                writeln!(io::stdout(), "snap {name} already exists; ignoring")?;
+            }
+            skip(incoming)?;
+            return self.args.summarise(0, started);
+        }
+        let received = self
+            .run(incoming, &request)?
+            .map_err(|error| failed(error, &request))?;
+        self.has_received = true;
+        for error in &received.property_errors {
+            sentences::property(error, package, &begin, &destination);
+        }
+        if let Some(package) = package {
+            let holds = !self.args.skip_holds;
+            let name = destination.snapshot_name();
+            let adorned = adorn(self.writer()?, package, &begin, &name, holds);
+            adorned.map_err(|error| failed(error.into(), &request))?;
+        }
+        self.args
+            .summarise(received.bytes.saturating_sub(BEGIN_BYTES), started)
+    }
+
+    /// Where a stream goes, what is to be done with it, and what is asked for.
+    fn request(
+        &self,
+        begin: &Begin,
+        package: Option<&Package>,
+    ) -> Result<(Destination, Action, Request), CommandError> {
+        let sent = begin.to_name.to_string();
+        let part = package.and_then(|package| package.part(begin.to_guid));
+        let named = match package {
+            Some(package) => Destination::within(self.target, self.naming, &sent, package.sent_dataset()),
+            None => Destination::new(self.target, self.naming, &sent),
+        };
+        let named = named.map_err(|error| sentences::destination(&error))?;
+        // The streams of a package know their origins.
+        let given = self.properties.origin().filter(|_| package.is_none());
+        let action = Action::of(begin, given.is_some());
+        let route = Route {
+            begin,
+            target: self.target,
+            naming: self.naming,
+            action,
+            is_forced: self.args.force,
+            is_below_top: package.is_some_and(|package| package.is_below_top(&sent)),
+            parent_guid: part.map(|(dataset, _)| dataset.parent_guid),
+        };
+        let place = self.place()?;
+        let origin = match given {
+            Some(origin) => {
+                self.tell(format_args!("using provided clone origin {origin}"))?;
+                Some(origin.to_owned())
+            }
+            None => {
+                let found = place.origin(&route, &named)?;
+                if let Some(origin) = &found {
+                    self.tell(format_args!("found clone origin {origin}"))?;
+                }
+                found
+            }
+        };
+        let (destination, parents) = place.check(&route, named)?;
+        let mut received = part.and_then(|(dataset, _)| dataset.properties.clone());
+        if let Some(received) = &mut received {
+            // It belongs to the root of what is encrypted, and is set there when all is in its place.
+            received.remove("keylocation");
+        }
+        let request = Request {
+            parents,
+            is_forced: self.args.force,
+            origin,
+            received,
+            command: (!self.has_received).then(history_line),
+            ..Request::new(destination.clone())
+        };
+        Ok((destination, action, request))
+    }
+
+    fn announce(&self, begin: &Begin, destination: &Destination) -> Result<(), CommandError> {
+        let verb = if self.args.dry_run {
+            "would receive"
+        } else {
+            "receiving"
+        };
+        let kind = if begin.from_guid == 0 {
+            "full"
+        } else {
+            "incremental"
+        };
+        let (sent, name) = (&begin.to_name, destination.snapshot_name());
+        self.tell(format_args!("{verb} {kind} stream of {sent} into {name}"))
+    }
+
+    /// Says something, where much is to be said.
+    pub(super) fn tell(&self, what: impl std::fmt::Display) -> Result<(), CommandError> {
+        if self.args.verbose {
+            let mut out = io::stdout();
+            writeln!(out, "{what}")?;
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Receives, with a bar where one is wanted.
+    fn run<S: Source + Send>(
+        &mut self,
+        incoming: &mut Incoming<S>,
+        request: &Request,
+    ) -> Result<Result<Received, ReceiveError>, CommandError> {
+        let reporter = self.args.reporter(self.length);
+        let writer = self.writer()?;
+        let progress = Progress::default();
+        let work = || receive(writer, incoming, request, &progress);
+        Ok(progress::during(reporter, || progress.bytes(), work))
+    }
+}
+
+/// `encryption=off`.
+const ENCRYPTION_OFF: u64 = 2;
+
+fn is_raw(begin: &Begin) -> bool {
+    begin.version_info.features().contains(FeatureFlags::RAW)
+}
+
+/// What zfs(8) has read before the kernel counts.
+const BEGIN_BYTES: u64 = 312;
+
+/// Gives a snapshot its own properties and holds.
+fn adorn(
+    writer: &mut PoolWriter,
+    package: &Package,
+    begin: &Begin,
+    name: &str,
+    wants_holds: bool,
+) -> Result<(), Error> {
+    let Some((dataset, snapshot)) = package.part(begin.to_guid) else {
+        return Ok(());
+    };
+    let mut is_changed = false;
+    if let Some(list) = dataset.snapshot_properties(snapshot) {
+        is_changed |= set_received_properties(writer, name, list)?;
+    }
+    if wants_holds && package.has_holds() {
+        let number = writer.find_snapshot(name)?;
+        for tag in dataset.holds(snapshot) {
+            // A tag that cannot be is left out.
+            is_changed |= writer.hold(number, tag).is_ok();
+        }
+    }
+    if is_changed {
+        writer.commit()?;
+    }
+    Ok(())
+}
+
+/// Reads a stream that is not received.
+fn skip<S: Source>(incoming: &mut Incoming<S>) -> Result<(), CommandError> {
+    match incoming.skip() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(sentences::unreadable().hint(error)),
+    }
+}
+
+/// Frees what a forced receive destroyed. What is left where that fails is freed by whoever writes to the pool next.
+fn settle(writer: &mut PoolWriter) {
+    let mut left = u64::MAX;
+    while let Ok(freeing) = writer.freeing() {
+        if freeing == 0 || freeing >= left || writer.commit().is_err() {
+            return;
+        }
+        left = freeing;
+    }
+}
+
+/// To what properties must apply.
+fn types_of(
+    begin: &Begin,
+    action: Action,
+) -> Result<zferry_zpool::dsl::property::DatasetTypes, CommandError> {
+    use zferry_zpool::dsl::property::DatasetTypes;
+    match begin.objset_type {
+        // zfs(8) refuses what is neither file system nor volume; the kernel, and its own test programs, do not.
+        ObjsetType::ZFS | ObjsetType::OTHER => Ok(DatasetTypes::FILESYSTEM),
+        ObjsetType::ZVOL => Ok(DatasetTypes::VOLUME),
+        other => Err(action.error(format_args!("invalid record type: 0x{}", other.0))),
+    }
+}
+
+/// The command as the pool's history has it.
+fn history_line() -> String {
+    let words = std::env::args_os().skip(1);
+    words.fold("zferry".to_owned(), |line, word| {
+        format!("{line} {}", word.to_string_lossy())
+    })
+}
