@@ -29,6 +29,8 @@ pub(crate) struct Run<'a> {
     pub(crate) folder: &'a Path,
     /// How much memory the command may take, in KiB.
     pub(crate) memory_kib: u64,
+    /// What the command reads from standard input, if anything.
+    pub(crate) stdin: Option<&'a Path>,
 }
 
 impl Run<'_> {
@@ -50,7 +52,10 @@ impl Run<'_> {
             .arg(self.image)
             .args(arguments)
             .env_remove("ZFERRY_PATH")
-            .stdin(Stdio::null())
+            .stdin(match self.stdin {
+                Some(path) => Stdio::from(File::open(path).unwrap()),
+                None => Stdio::null(),
+            })
             .stdout(File::create(stdout).unwrap())
             .stderr(File::create(&stderr).unwrap())
             .spawn()

@@ -45,6 +45,7 @@ fn run<'a>(pool: &SoftPool, commands: impl Iterator<Item = &'a &'a [&'a str]>) -
         image: &path,
         folder: folder.path(),
         memory_kib: MEMORY_KIB,
+        stdin: None,
     };
     commands.map(|arguments| run.zferry(arguments).unwrap()).collect()
 }

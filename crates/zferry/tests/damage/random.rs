@@ -51,7 +51,7 @@ pub(crate) const SENDS: [&[&str]; 11] = [
 const LABEL_BYTES: u64 = 256 << 10;
 
 /// How many cases a test has.
-fn cases(default: u64) -> u64 {
+pub(crate) fn cases(default: u64) -> u64 {
     let asked = env::var("ZFERRY_DAMAGE_CASES")
         .ok()
         .and_then(|asked| asked.parse().ok());
@@ -73,6 +73,7 @@ fn check<P: Clone>(pool: &P, default: u64, damage: impl Fn(&mut P, &mut Rng), im
             image: &path,
             folder: folder.path(),
             memory_kib: MEMORY_KIB,
+            stdin: None,
         };
         for arguments in [rng.pick(&LOOKS), rng.pick(&SENDS)] {
             if let Err(what) = run.zferry(arguments) {
@@ -101,6 +102,7 @@ fn sound_pools_pass_and_limits_bite() {
         image: &path,
         folder: folder.path(),
         memory_kib: MEMORY_KIB,
+        stdin: None,
     };
     for image in [example(), soft_example().image] {
         image.save(&path).unwrap();
