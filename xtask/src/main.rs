@@ -5,6 +5,7 @@ mod example;
 mod fuzz;
 mod interop;
 mod life;
+mod replicate;
 mod tools;
 
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Task {
     Life(life::Arguments),
     /// Have OpenZFS's kernel, in a virtual machine, import and use a pool that zferry received into
     Kernel,
+    /// Have OpenZFS's kernel and zferry replicate a random life of a tree to each other, package by package
+    Replicate(replicate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Life(arguments) => life::run(&arguments),
         Task::Kernel => interop::run_kernel(),
+        Task::Replicate(arguments) => replicate::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 use zferry_fixtures::packages;
+use zferry_nvlist::{Encoding, Endian, Limits, NvList};
+use zferry_zstream::reader::StreamReader;
+use zferry_zstream::record::{Begin, Record};
+use zferry_zstream::writer::{Fletcher4, Summer};
 
 /// Sends from the pool `fleet`.
 fn sent(arguments: &[&str]) -> Vec<u8> {
@@ -465,4 +469,45 @@ fn names_are_mapped_as_for_single_streams() {
         error,
         "cannot receive incremental stream: destination 'tank/x' does not exist\n"
     );
+}
+
+/// The same package, with its header in another encoding and byte order. The streams keep theirs.
+fn with_header(package: &[u8], encoding: Encoding, endian: Endian) -> Vec<u8> {
+    let mut reader = StreamReader::new(package);
+    let first = reader.next().unwrap().unwrap();
+    let begin = match first.record {
+        Record::Begin(begin) => Some(begin),
+        _ => None,
+    };
+    let (list, _) = NvList::decode(first.payload, &Limits::default()).unwrap();
+    let list = list.encode(encoding, endian);
+    let begin = Record::Begin(Begin {
+        payload_length: u32::try_from(list.len()).unwrap(),
+        ..begin.unwrap()
+    });
+    let mut summer = Summer::new(endian);
+    let mut header = begin.encode(endian);
+    summer.stamp(&mut header, &Fletcher4::of(&list, endian));
+    assert!(reader.next().unwrap().is_some());
+    let behind = package
+        .get(usize::try_from(reader.position()).unwrap()..)
+        .unwrap();
+    [&header, &list[..], &summer.end_of_package_header(), behind].concat()
+}
+
+#[test]
+fn headers_come_in_either_encoding_and_byte_order() {
+    let bench = Bench::new("tank");
+    let package = sent(&["-R", "fleet/gift@kept"]);
+    for (encoding, endian, name) in [
+        (Encoding::Xdr, Endian::Big, "tank/xdr-big"),
+        (Encoding::Native, Endian::Little, "tank/native-little"),
+        (Encoding::Native, Endian::Big, "tank/native-big"),
+    ] {
+        let package = with_header(&package, encoding, endian);
+        succeeds(&bench.receive(&[name], &package));
+        let quota = bench.get("quota", name);
+        assert_eq!(quota[0], format!("{name} 9437184 9437184 received"));
+        assert!(bench.names().contains(&format!("{name}/ribbon@kept")));
+    }
 }

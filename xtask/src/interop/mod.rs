@@ -11,6 +11,8 @@ mod same;
 mod suite;
 
 pub(crate) use kernel::run as run_kernel;
+pub(crate) use pool::examine;
+pub(crate) use receive::accepted_by_fsck;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -81,7 +81,7 @@ impl<'a> Pool<'a> {
 
 /// Has `zdb` walk the pool [`POOL`] that lies in `folder`. It exits with success on leaks and on bad checksums too, so its
 /// words count.
-pub(super) fn examine(folder: &Path) -> Result<()> {
+pub(crate) fn examine(folder: &Path) -> Result<()> {
     let mut command = Command::new("zdb");
     command
         .args(["-e", "-p"])

@@ -235,7 +235,7 @@ pub(super) fn send(
 }
 
 /// The judge that walks a pool by the letter of the format, where it can be had.
-pub(super) fn accepted_by_fsck(image: &Path) -> Result<()> {
+pub(crate) fn accepted_by_fsck(image: &Path) -> Result<()> {
     let script = workspace().join("../shared/judges/fsck.py");
     if !script.is_file() {
         return Ok(());

@@ -50,6 +50,8 @@ errnos! {
     ENOSPC = 28;
     /// The pool is read-only.
     EROFS = 30;
+    /// A number is too large.
+    ERANGE = 34;
     /// A name is too long.
     ENAMETOOLONG = 36;
     /// `ECKSUM`, which is `EBADE` on Linux: a checksum is not right.

@@ -96,6 +96,15 @@ impl<S: Source> Incoming<S> {
         }
     }
 
+    /// The same, taken out, as that of a package can be large.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn take_list(&mut self) -> Result<Option<NvList>, ReceiveError> {
+        let list = std::mem::replace(&mut self.list, Ok(None));
+        list.map_err(ReceiveError::BeginList)
+    }
+
     /// How many bytes have been read.
     #[must_use]
     pub const fn position(&self) -> u64 {

@@ -7,7 +7,9 @@
 use super::{Errno, Request};
 use std::collections::HashMap;
 use zferry_nvlist::{NvList, Value};
+use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::{Kind, Property, is_user_property};
+use zferry_zpool::spa::Feature;
 use zferry_zpool::zap::ZapValue;
 use zferry_zpool::{Error, OwnProperties, PoolWriter, PropertySource};
 
@@ -20,6 +22,9 @@ const OF_DATA: [&str; 1] = ["volsize"];
 /// How long a name and a value may be, in bytes, with the terminating zero.
 const NAME_MAX: usize = 256;
 const VALUE_MAX: usize = 8192;
+/// How large a block may be, and could be before there was a feature for larger ones, in bytes.
+const BLOCK_BYTES_MAX: u64 = 16 << 20;
+const OLD_BLOCK_BYTES_MAX: u64 = 128 << 10;
 
 /// When a property is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +69,12 @@ impl<'a> Properties<'a> {
     }
 
     /// Sets what a new dataset has before anything of the stream is in it.
-    pub(super) fn begin_new(&self, writer: &mut PoolWriter, target: &str) -> Result<(), Error> {
+    pub(super) fn begin_new(&mut self, writer: &mut PoolWriter, target: &str) -> Result<(), Error> {
         self.set(writer, target, When::Before)
     }
 
     /// Sets what waited for the end of the stream.
-    pub(super) fn end_new(&self, writer: &mut PoolWriter, target: &str) -> Result<(), Error> {
+    pub(super) fn end_new(&mut self, writer: &mut PoolWriter, target: &str) -> Result<(), Error> {
         self.set(writer, target, When::After)
     }
 
@@ -118,7 +123,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Changes the properties of a dataset that was there before.
-    pub(super) fn replace(&self, writer: &mut PoolWriter, target: &str) -> Result<(), Error> {
+    pub(super) fn replace(&mut self, writer: &mut PoolWriter, target: &str) -> Result<(), Error> {
         if let Some(received) = &self.received {
             clear(writer, target, received)?;
         }
@@ -126,11 +131,17 @@ impl<'a> Properties<'a> {
         self.set(writer, target, When::After)
     }
 
-    fn set(&self, writer: &mut PoolWriter, target: &str, when: When) -> Result<(), Error> {
+    fn set(&mut self, writer: &mut PoolWriter, target: &str, when: When) -> Result<(), Error> {
         if let Some(received) = &self.received {
             writer.mark_received_properties(target)?;
             for (name, value) in received.iter().filter(|(name, _)| when.includes(name)) {
-                writer.set_property(target, name, PropertySource::Received, value)?;
+                match obstacle(writer, target, name, value)? {
+                    None => writer.set_property(target, name, PropertySource::Received, value)?,
+                    Some(errno) => self.errors.push(PropertyError {
+                        property: name.clone(),
+                        errno,
+                    }),
+                }
             }
         }
         for (name, value) in &self.request.properties {
@@ -239,6 +250,54 @@ fn stored(name: &str, value: &Value) -> Result<ZapValue, Errno> {
             _ => Ok(ZapValue::number(*number)),
         },
         _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Why a value cannot be set in this pool, or for this dataset as it is.
+fn obstacle(
+    writer: &mut PoolWriter,
+    target: &str,
+    name: &str,
+    value: &ZapValue,
+) -> Result<Option<Errno>, Error> {
+    let Some(number) = value.as_u64().filter(|number| *number != 0) else {
+        return Ok(None);
+    };
+    if name == "recordsize" && number > BLOCK_BYTES_MAX {
+        return Ok(Some(Errno::ERANGE));
+    }
+    if let Some(feature) = needed(name, number) {
+        let is_enabled = writer.is_feature_enabled(feature)?;
+        return Ok((!is_enabled).then_some(Errno::ENOTSUP));
+    }
+    let is_space = matches!(name, "quota" | "refquota" | "reservation" | "refreservation");
+    if !is_space || is_user_property(name) {
+        return Ok(None);
+    }
+    let head = writer.find(target)?;
+    let referenced = writer.dataset_now(head.0)?.referenced;
+    let dir = DslPool::new(writer.pool()).dir(target)?;
+    let (used, reserved) = dir.map_or((0, 0), |dir| (dir.phys.used, dir.phys.reserved));
+    let has_no_room = match name {
+        "quota" => number < used.max(reserved),
+        "refquota" => number < referenced,
+        _ => number > used.saturating_add(writer.available()),
+    };
+    Ok(has_no_room.then_some(Errno::ENOSPC))
+}
+
+/// The feature of the pool without which a property cannot have this value.
+fn needed(name: &str, number: u64) -> Option<Feature> {
+    match (name, number & 0x7f) {
+        ("recordsize", _) => (number > OLD_BLOCK_BYTES_MAX).then_some(Feature::LargeBlocks),
+        ("dnodesize", _) => Some(Feature::LargeDnode),
+        ("compression", 15) => Some(Feature::Lz4Compress),
+        ("compression", 16) => Some(Feature::ZstdCompress),
+        ("checksum" | "dedup", 11) => Some(Feature::Sha512),
+        ("checksum" | "dedup", 12) => Some(Feature::Skein),
+        ("checksum" | "dedup", 13) => Some(Feature::EdonR),
+        ("checksum" | "dedup", 14) => Some(Feature::Blake3),
+        _ => None,
     }
 }
 

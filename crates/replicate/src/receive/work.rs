@@ -101,7 +101,7 @@ impl<'a> Work<'a> {
     }
 
     /// The last step, in one transaction group.
-    fn finish(&self, writer: &mut PoolWriter, dataset: DatasetId) -> Result<(), Error> {
+    fn finish(&mut self, writer: &mut PoolWriter, dataset: DatasetId) -> Result<(), Error> {
         let name = &*self.request.destination.dataset;
         let mut target = dataset;
         if let Place::Over { head, base } = self.place {

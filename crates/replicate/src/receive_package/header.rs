@@ -4,36 +4,33 @@
 use std::collections::HashMap;
 use zferry_nvlist::{NvList, Value};
 
-/// What the header of a package tells.
+/// What the header of a package tells. It may be large, so it is looked at where it is.
 #[derive(Clone, Debug)]
-pub struct PackageHeader {
+pub struct PackageHeader<'l> {
     /// The incremental source, behind the `@`.
-    pub from: Option<String>,
+    pub from: Option<&'l str>,
     /// Whether what lies below the dataset is in the package, too.
     pub is_recursive: bool,
     /// Whether the streams are raw.
     pub is_raw: bool,
-    datasets: Vec<SentDataset>,
+    datasets: Vec<SentDataset<'l>>,
     /// The guid of a snapshot → the dataset's place in the list, and the snapshot's name behind the `@`. Where several
     /// datasets have a snapshot, as copies of each other, it is that of the first.
-    by_snapshot: HashMap<u64, (usize, String)>,
+    by_snapshot: HashMap<u64, (usize, &'l str)>,
 }
 
 /// A dataset of the package, as its sender had it.
-#[derive(Clone, Debug)]
-pub struct SentDataset {
+#[derive(Clone, Copy, Debug)]
+pub struct SentDataset<'l> {
     /// Its full name.
-    pub name: String,
+    pub name: &'l str,
     /// The guid of the incremental source in the dataset above, or of the snapshot that is sent; 0 at the top.
     pub parent_guid: u64,
     /// The guid of what it was cloned from; 0 for what is no clone.
     pub origin: u64,
     /// Its properties, where they were sent.
-    pub properties: Option<NvList>,
-    /// Properties of its snapshots, by their names behind the `@`.
-    snapshot_properties: HashMap<String, NvList>,
-    /// The tags that hold its snapshots, by their names behind the `@`.
-    snapshot_holds: HashMap<String, Vec<String>>,
+    pub properties: Option<&'l NvList>,
+    list: &'l NvList,
 }
 
 /// Why a list is not that of a package.
@@ -50,12 +47,12 @@ pub enum HeaderError {
     },
 }
 
-impl PackageHeader {
+impl<'l> PackageHeader<'l> {
     /// Takes the list apart.
     ///
     /// # Errors
     /// [`HeaderError`] where something in it is missing.
-    pub fn decode(list: &NvList) -> Result<Self, HeaderError> {
+    pub fn decode(list: &'l NvList) -> Result<Self, HeaderError> {
         let sent = list.list("fss").ok_or_else(|| missing("fss", "the package"))?;
         let (mut datasets, mut by_snapshot) = (Vec::new(), HashMap::new());
         for (key, value) in sent {
@@ -67,14 +64,12 @@ impl PackageHeader {
                 let Value::Uint64(guid) = guid else {
                     return Err(missing("guid", snapshot));
                 };
-                by_snapshot
-                    .entry(*guid)
-                    .or_insert_with(|| (place, snapshot.to_owned()));
+                by_snapshot.entry(*guid).or_insert((place, snapshot));
             }
             datasets.push(SentDataset::decode(key, dataset)?);
         }
         Ok(Self {
-            from: list.str("fromsnap").map(str::to_owned),
+            from: list.str("fromsnap"),
             is_recursive: !list.flag("not_recursive"),
             is_raw: list.flag("raw"),
             datasets,
@@ -84,47 +79,34 @@ impl PackageHeader {
 
     /// The dataset that a snapshot belongs to, and the snapshot's name behind the `@`.
     #[must_use]
-    pub fn find(&self, snapshot: u64) -> Option<(&SentDataset, &str)> {
+    pub fn find(&self, snapshot: u64) -> Option<(&SentDataset<'l>, &'l str)> {
         let (place, name) = self.by_snapshot.get(&snapshot)?;
         Some((self.datasets.get(*place)?, name))
     }
 }
 
-impl SentDataset {
-    fn decode(key: &str, list: &NvList) -> Result<Self, HeaderError> {
-        let lists = |name: &str| {
-            let entries = list.list(name).into_iter().flatten();
-            entries.filter_map(|(name, value)| match value {
-                Value::NvList(inner) => Some((name.to_owned(), inner)),
-                _ => None,
-            })
-        };
+impl<'l> SentDataset<'l> {
+    fn decode(key: &str, list: &'l NvList) -> Result<Self, HeaderError> {
+        let parent_guid = list.u64("parentfromsnap");
         Ok(Self {
-            name: list.str("name").ok_or_else(|| missing("name", key))?.to_owned(),
-            parent_guid: list
-                .u64("parentfromsnap")
-                .ok_or_else(|| missing("parentfromsnap", key))?,
+            name: list.str("name").ok_or_else(|| missing("name", key))?,
+            parent_guid: parent_guid.ok_or_else(|| missing("parentfromsnap", key))?,
             origin: list.u64("origin").unwrap_or(0),
-            properties: list.list("props").cloned(),
-            snapshot_properties: lists("snapprops")
-                .map(|(name, list)| (name, list.clone()))
-                .collect(),
-            snapshot_holds: lists("snapholds")
-                .map(|(name, list)| (name, list.iter().map(|(tag, _)| tag.to_owned()).collect()))
-                .collect(),
+            properties: list.list("props"),
+            list,
         })
     }
 
     /// What was set for a snapshot of it; `None` where nothing is told.
     #[must_use]
-    pub fn snapshot_properties(&self, snapshot: &str) -> Option<&NvList> {
-        self.snapshot_properties.get(snapshot)
+    pub fn snapshot_properties(&self, snapshot: &str) -> Option<&'l NvList> {
+        self.list.list("snapprops")?.list(snapshot)
     }
 
     /// The tags that hold a snapshot of it.
-    #[must_use]
-    pub fn holds(&self, snapshot: &str) -> &[String] {
-        self.snapshot_holds.get(snapshot).map_or(&[], Vec::as_slice)
+    pub fn holds(&self, snapshot: &str) -> impl Iterator<Item = &'l str> + use<'l> {
+        let holds = self.list.list("snapholds").and_then(|holds| holds.list(snapshot));
+        holds.into_iter().flatten().map(|(tag, _)| tag)
     }
 }
 
@@ -169,7 +151,7 @@ mod tests {
         ]);
         let header = PackageHeader::decode(&list).unwrap();
         assert!(header.is_recursive && !header.is_raw);
-        let names = |guid| header.find(guid).map(|(dataset, name)| (&*dataset.name, name));
+        let names = |guid| header.find(guid).map(|(dataset, name)| (dataset.name, name));
         assert_eq!(names(1), Some(("p/a", "a")));
         assert_eq!(names(3), Some(("p/copy", "c")));
         assert_eq!(names(4), None);

@@ -28,7 +28,7 @@ pub enum Outcome {
 
 /// Makes what is below one dataset like what was sent.
 pub struct Replication<'a> {
-    header: &'a PackageHeader,
+    header: &'a PackageHeader<'a>,
     from: &'a str,
     top: &'a str,
     is_forced: bool,
@@ -73,14 +73,14 @@ impl<'a> Replication<'a> {
     /// `is_forced`: what the sender does not have goes. `names_top`: the top gets its sender's name, too. What is put aside
     /// has the number `process` in its name.
     pub fn new(
-        header: &'a PackageHeader,
+        header: &'a PackageHeader<'a>,
         top: &'a str,
         is_forced: bool,
         names_top: bool,
         process: u32,
         notify: &'a mut dyn FnMut(&Event),
     ) -> Option<Self> {
-        let from = header.from.as_deref().filter(|_| header.is_recursive)?;
+        let from = header.from.filter(|_| header.is_recursive)?;
         Some(Self {
             header,
             from,
@@ -134,7 +134,7 @@ impl<'a> Replication<'a> {
         gone: &mut HashSet<u64>,
         pass: &mut Pass,
     ) -> Result<Next, ReceiveError> {
-        let header: &'a PackageHeader = self.header;
+        let header: &'a PackageHeader<'a> = self.header;
         let mut snapshots = dataset.snapshots.iter();
         let sent = snapshots.find_map(|(_, guid)| header.find(*guid));
         if let Some((sent, _)) = sent
@@ -168,7 +168,7 @@ impl<'a> Replication<'a> {
             return Ok(Next::Pass);
         }
         let own_name = self.names_top || self.top != dataset.name;
-        let differs = match (last(&dataset.name), last(&sent.name)) {
+        let differs = match (last(&dataset.name), last(sent.name)) {
             (Some(here), Some(there)) => here != there,
             _ => false,
         };
@@ -184,7 +184,7 @@ impl<'a> Replication<'a> {
         writer: &mut PoolWriter,
         tree: &LocalTree,
         dataset: &LocalDataset,
-        sent: &SentDataset,
+        sent: &SentDataset<'_>,
         pass: &mut Pass,
     ) -> Result<Next, ReceiveError> {
         // What is known of its snapshots is wrong, or will be.
@@ -219,8 +219,8 @@ impl<'a> Replication<'a> {
         dataset: &LocalDataset,
         gone: &mut HashSet<u64>,
         pass: &mut Pass,
-    ) -> Result<(Option<&'a SentDataset>, bool), ReceiveError> {
-        let header: &'a PackageHeader = self.header;
+    ) -> Result<(Option<&'a SentDataset<'a>>, bool), ReceiveError> {
+        let header: &'a PackageHeader<'a> = self.header;
         let (mut last_sent, mut has_source) = (None, false);
         for (short, guid) in &dataset.snapshots {
             let name = format!("{}@{short}", dataset.name);
@@ -237,7 +237,7 @@ impl<'a> Replication<'a> {
                 // What cannot be set does not matter here.
                 let _ = change(writer, |writer| set_received_properties(writer, &name, list))?;
             }
-            if short != sent_short {
+            if *short != *sent_short {
                 let wanted = format!("{}@{sent_short}", dataset.name);
                 pass.add(self.rename(writer, &name, Some(&wanted), base)?);
             }
@@ -252,10 +252,10 @@ impl<'a> Replication<'a> {
         writer: &mut PoolWriter,
         tree: &LocalTree,
         dataset: &LocalDataset,
-        sent: &SentDataset,
+        sent: &SentDataset<'_>,
         pass: &mut Pass,
     ) -> Result<(), ReceiveError> {
-        let wanted = match (tree.holder(sent.parent_guid), last(&sent.name)) {
+        let wanted = match (tree.holder(sent.parent_guid), last(sent.name)) {
             (Some(parent), Some(component)) => format!("{}/{component}", parent.name),
             _ => {
                 (self.notify)(&Event::NoParent(dataset.name.clone()));

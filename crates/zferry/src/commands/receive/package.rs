@@ -4,6 +4,7 @@ use super::sentences;
 use super::session::Session;
 use crate::error::CommandError;
 use std::io::{self, Write};
+use zferry_nvlist::NvList;
 use zferry_replicate::receive::{Destination, Incoming, ReceiveError};
 use zferry_replicate::receive_package::{Event, Outcome, PackageHeader, Replication, SentDataset};
 use zferry_zpool::PoolWriter;
@@ -13,15 +14,15 @@ use zferry_zstream::source::Source;
 use zferry_zstream::{StreamError, StreamErrorKind};
 
 /// What is known of a package.
-pub(super) struct Package {
+pub(super) struct Package<'l> {
     begin: Begin,
     /// Nothing where only several snapshots of one dataset were sent, without anything beside them.
-    header: Option<PackageHeader>,
+    header: Option<PackageHeader<'l>>,
     /// The full name of the dataset that was sent, and that of the last snapshot behind the `@`.
     sent: (String, String),
 }
 
-impl Package {
+impl<'l> Package<'l> {
     /// The full name of the dataset that was sent.
     pub(super) fn sent_dataset(&self) -> &str {
         &self.sent.0
@@ -43,7 +44,7 @@ impl Package {
     }
 
     /// What the header tells of the dataset that has a snapshot, and the snapshot's name behind the `@`.
-    pub(super) fn part(&self, snapshot: u64) -> Option<(&SentDataset, &str)> {
+    pub(super) fn part(&self, snapshot: u64) -> Option<(&SentDataset<'l>, &'l str)> {
         self.header.as_ref()?.find(snapshot)
     }
 
@@ -53,7 +54,11 @@ impl Package {
         behind.is_some_and(|behind| !behind.starts_with('@'))
     }
 
-    fn read<S: Source>(session: &Session<'_>, incoming: &mut Incoming<S>) -> Result<Self, CommandError> {
+    fn read<S: Source>(
+        session: &Session<'_>,
+        incoming: &mut Incoming<S>,
+        list: Option<&'l NvList>,
+    ) -> Result<Self, CommandError> {
         let begin = incoming.begin().clone();
         let name = begin.to_name.to_string();
         let Some((dataset, snapshot)) = name.split_once('@') else {
@@ -61,10 +66,6 @@ impl Package {
                 "cannot receive: invalid stream (bad snapshot name)",
             ));
         };
-        let invalid = |why: &dyn std::fmt::Display| {
-            CommandError::failed("cannot receive: invalid backup stream").hint(why)
-        };
-        let list = incoming.list().map_err(|error| invalid(&error))?;
         let is_recursive = list.is_some_and(|list| !list.flag("not_recursive"));
         if is_recursive && session.target.contains('@') {
             return Err(CommandError::failed(
@@ -92,12 +93,17 @@ impl Package {
     }
 }
 
+fn invalid(why: &dyn std::fmt::Display) -> CommandError {
+    CommandError::failed("cannot receive: invalid backup stream").hint(why)
+}
+
 /// Receives the streams of a package, up to the first that cannot be received.
 pub(super) fn receive<S: Source + Send>(
     session: &mut Session<'_>,
     incoming: &mut Incoming<S>,
 ) -> Result<(), CommandError> {
-    let package = Package::read(session, incoming)?;
+    let list = incoming.take_list().map_err(|error| invalid(&error))?;
+    let package = Package::read(session, incoming, list.as_ref())?;
     let top = top(session, &package)?;
     let is_verbose = session.args.verbose;
     let mut notify = |event: &Event| {
@@ -136,7 +142,7 @@ pub(super) fn receive<S: Source + Send>(
 }
 
 /// The dataset that the package's goes to.
-fn top(session: &Session<'_>, package: &Package) -> Result<String, CommandError> {
+fn top(session: &Session<'_>, package: &Package<'_>) -> Result<String, CommandError> {
     let (dataset, snapshot) = &package.sent;
     let sent = format!("{dataset}@{snapshot}");
     let destination = Destination::within(session.target, session.naming, &sent, dataset);
@@ -153,7 +159,7 @@ fn replicate(replication: &mut Replication<'_>, writer: &mut PoolWriter) -> Resu
 fn receive_all<S: Source + Send>(
     session: &mut Session<'_>,
     incoming: &mut Incoming<S>,
-    package: &Package,
+    package: &Package<'_>,
 ) -> Result<(), CommandError> {
     while incoming
         .next_stream()

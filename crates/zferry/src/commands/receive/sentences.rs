@@ -97,7 +97,7 @@ pub(super) fn destination(error: &DestinationError) -> CommandError {
 /// A property of the stream could not be set. Where a quota is exceeded by a snapshot before the last, nothing is said.
 pub(super) fn property(
     error: &PropertyError,
-    package: Option<&Package>,
+    package: Option<&Package<'_>>,
     begin: &Begin,
     destination: &Destination,
 ) {
@@ -113,9 +113,11 @@ pub(super) fn property(
         return;
     }
     let why = match error.errno {
-        Errno::ZFS_ERR_BADPROP | Errno::EINVAL => "invalid property value",
+        Errno::ZFS_ERR_BADPROP => "invalid property value",
+        Errno::EINVAL => "Invalid argument",
         Errno::E2BIG | Errno::ENAMETOOLONG => "property value too long",
         Errno::ENOTSUP => "pool and or dataset must be upgraded to set this property or value",
+        Errno::ERANGE => "property setting is not allowed",
         Errno::ENOSPC if matches!(&**property, "quota" | "refquota") => {
             "size is less than current used or reserved space"
         }

@@ -91,7 +91,7 @@ impl<'a> Session<'a> {
     pub(super) fn receive<S: Source + Send>(
         &mut self,
         incoming: &mut Incoming<S>,
-        package: Option<&Package>,
+        package: Option<&Package<'_>>,
     ) -> Result<(), CommandError> {
         let begin = incoming.begin().clone();
         sentences::check_features(&begin)?;
@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
     fn request(
         &self,
         begin: &Begin,
-        package: Option<&Package>,
+        package: Option<&Package<'_>>,
     ) -> Result<(Destination, Action, Request), CommandError> {
         let sent = begin.to_name.to_string();
         let part = package.and_then(|package| package.part(begin.to_guid));
@@ -189,7 +189,7 @@ impl<'a> Session<'a> {
             }
         };
         let (destination, parents) = place.check(&route, named)?;
-        let mut received = part.and_then(|(dataset, _)| dataset.properties.clone());
+        let mut received = part.and_then(|(dataset, _)| dataset.properties.cloned());
         if let Some(received) = &mut received {
             // It belongs to the root of what is encrypted, and is set there when all is in its place.
             received.remove("keylocation");
@@ -257,7 +257,7 @@ const BEGIN_BYTES: u64 = 312;
 /// Gives a snapshot its own properties and holds.
 fn adorn(
     writer: &mut PoolWriter,
-    package: &Package,
+    package: &Package<'_>,
     begin: &Begin,
     name: &str,
     wants_holds: bool,
