@@ -187,7 +187,6 @@ fn what_is_in_the_way_is_said_in_zfs_words() {
             &["-o", "readonly=maybe", "tank/y"],
             "cannot receive new filesystem stream: 'readonly' must be one of 'on | off'\n",
         ),
-        (&["-s", "tank/y"], "cannot receive: -s is not there yet\n"),
     ] {
         let error = fails(&bench.receive(arguments, &bench.stream), 1);
         assert_eq!(error, sentence, "{arguments:?}");

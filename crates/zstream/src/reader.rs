@@ -71,6 +71,8 @@ pub struct StreamReader<S> {
     raw: RawReader<S>,
     state: State,
     checking: bool,
+    /// The record that comes next, where it was read ahead.
+    ahead: Option<(RawRecord, Place)>,
 }
 
 impl<R: Read> StreamReader<Buffered<R>> {
@@ -87,6 +89,7 @@ impl<S: Source> StreamReader<S> {
             raw: RawReader::new(source),
             state: State::Start,
             checking: true,
+            ahead: None,
         }
     }
 
@@ -126,6 +129,16 @@ impl<S: Source> StreamReader<S> {
     /// As [`next`](Self::next).
     pub fn next_passing(&mut self) -> Result<Option<StreamRecord<'_>>, StreamError> {
         self.advance(|record| matches!(record, Record::Begin(_)))
+    }
+
+    /// Reads the record behind the one that was given last, without its payload, and keeps it to be given next. Its
+    /// checksum tells whether what came before it arrived as it was sent. Behind the last END there is none.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn look_ahead(&mut self) -> Result<(), StreamError> {
+        self.ahead = self.step()?;
+        Ok(())
     }
 
     /// The bytes behind the stream: at least one, if there are any. Only behind the last END.
@@ -176,6 +189,9 @@ impl<S: Source> StreamReader<S> {
 
     /// The next record without its payload, which must be read or passed over next, and where it stands.
     pub(crate) fn step(&mut self) -> Result<Option<(RawRecord, Place)>, StreamError> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
         if self.state == State::Done {
             return Ok(None);
         }

@@ -8,6 +8,7 @@ use super::ReceiveError;
 use super::batch::{Body, Item, Recipe};
 use super::existing::{Fate, free_slots, is_same, make_room};
 use super::payload::{object_type, to_our_order, uncompress};
+use super::resume::{Point, is_spill};
 use super::rules::record::RecordFault;
 use std::sync::Arc;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u32};
@@ -18,7 +19,7 @@ use zferry_zpool::{
 };
 use zferry_zstream::flags::{BeginFlags, RecordFlags};
 use zferry_zstream::record::{
-    Begin, CompressionType, Free, FreeObjects, Object, Record, Spill, TO_END, Write, WriteByRef,
+    Begin, CompressionType, Free, FreeObjects, Object, Record, Redact, Spill, TO_END, Write, WriteByRef,
     WriteEmbedded,
 };
 
@@ -68,6 +69,8 @@ pub(super) struct Applier<'w> {
     /// The highest object that there was a record for.
     highest: u64,
     has_committed: bool,
+    /// How far it came, where that is to be noted.
+    point: Option<Point>,
 }
 
 impl<'w> Applier<'w> {
@@ -90,12 +93,24 @@ impl<'w> Applier<'w> {
             last: None,
             highest: 0,
             has_committed: false,
+            point: None,
         }
+    }
+
+    /// Goes on where an earlier receive was cut: behind the objects before this one.
+    pub(super) const fn go_on_at(&mut self, object: u64) {
+        self.highest = object;
+    }
+
+    /// Notes with every commit how far it came.
+    pub(super) fn note_point(&mut self, point: Point) {
+        self.point = Some(point);
     }
 
     /// Applies the next record.
     pub(super) fn apply(&mut self, item: Item<Body>) -> Result<(), ReceiveError> {
-        let (position, record_type) = (item.position, item.record.record_type());
+        let (position, end, record_type) = (item.position, item.end, item.record.record_type());
+        let place = Point::of(&item.record);
         self.apply_one(item).map_err(|failure| match failure {
             Failure::Receive(error) => error,
             Failure::Fault(fault) => ReceiveError::Record {
@@ -103,15 +118,28 @@ impl<'w> Applier<'w> {
                 record_type,
                 fault,
             },
-        })
+        })?;
+        if let Some((point, place)) = self.point.as_mut().zip(place) {
+            point.pass(place, end);
+        }
+        Ok(())
     }
 
     /// Commits when much has changed, so that memory stays bounded.
     pub(super) fn commit_if_full(&mut self) -> Result<(), ReceiveError> {
-        if self.writer.is_full_of_changes() {
-            self.writer.commit()?;
-            self.has_committed = true;
+        if self.writer.is_full_of_changes() || self.point.as_ref().is_some_and(Point::is_far) {
+            self.commit()?;
         }
+        Ok(())
+    }
+
+    /// Commits, with a note of how far it came where that is wanted.
+    pub(super) fn commit(&mut self) -> Result<(), ReceiveError> {
+        if let Some(point) = &mut self.point {
+            point.note(self.writer, self.dataset)?;
+        }
+        self.writer.commit()?;
+        self.has_committed = true;
         Ok(())
     }
 
@@ -146,10 +174,9 @@ impl<'w> Applier<'w> {
             },
             Record::WriteByRef(write) => self.write_by_ref(&write),
             Record::Free(free) => self.free(&free),
+            Record::Redact(redact) => self.redact(&redact),
             Record::Spill(spill) => self.spill(&spill, &item.record, item.body),
-            Record::Begin(_) | Record::End(_) | Record::ObjectRange(_) | Record::Redact(_) => {
-                Err(ReceiveError::Internal.into())
-            }
+            Record::Begin(_) | Record::End(_) | Record::ObjectRange(_) => Err(ReceiveError::Internal.into()),
         }
     }
 
@@ -326,6 +353,16 @@ impl<'w> Applier<'w> {
         Ok(self.objects()?.free_range(number, free.offset, length)?)
     }
 
+    /// What is left out is a hole, as OpenZFS has it until today.
+    fn redact(&mut self, redact: &Redact) -> Result<(), Failure> {
+        self.free(&Free {
+            object: redact.object,
+            offset: redact.offset,
+            length: redact.length,
+            to_guid: redact.to_guid,
+        })
+    }
+
     fn spill(&mut self, spill: &Spill, record: &Record, body: Body) -> Result<(), Failure> {
         // Sent for receivers that lose spill blocks; this one does not.
         if self.marks_spill && spill.flags.contains(RecordFlags::SPILL_UNMODIFIED) {
@@ -387,16 +424,6 @@ impl<'w> Applier<'w> {
             object_type,
         })
     }
-}
-
-/// Whether an embedded block is a spill block: OpenZFS's `zfs send -e` sends such a one as if it were data, at the offset
-/// where the number of a spill block, -2, would lie. OpenZFS's own receiver writes it there, and the attributes in it
-/// are lost.
-fn is_spill(write: &WriteEmbedded) -> bool {
-    let is_block = write.length >= 512 && write.length.is_multiple_of(512);
-    is_block
-        && u64::from(write.logical_size) == write.length
-        && write.offset == 0_u64.wrapping_sub(write.length.wrapping_mul(2))
 }
 
 /// The object that a record is for; 0 for a range of them.

@@ -34,6 +34,8 @@ pub(super) struct ReadyBatch {
 pub(super) struct Item<B> {
     /// Where in the stream the record begins, in bytes.
     pub(super) position: u64,
+    /// Where its payload ends, in bytes.
+    pub(super) end: u64,
     pub(super) record: Record,
     /// What follows it: where in its batch's memory, or what it is.
     pub(super) body: B,
@@ -98,6 +100,7 @@ impl Batch {
         let (memory, room) = (Arc::new(memory), Arc::new(room.into_memory()));
         let ready = items.into_iter().zip(drafts).map(|(item, draft)| Item {
             position: item.position,
+            end: item.end,
             record: item.record,
             body: match draft {
                 Some(draft) => Body::Ready(draft.finish(&memory, &room)),

@@ -1,9 +1,12 @@
 //! The first steps of a receive: looks whether the target can be, and makes it.
 
+use super::resume::{self, Resumed};
 use super::rules::begin::{
     Base, BeginError, Existing, Origin, Parent, Target, Wanted, check_stream, check_target,
 };
+use super::rules::redaction::Redaction;
 use super::{Destination, ReceiveError, Request};
+use zferry_nvlist::NvList;
 use zferry_zpool::dmu::ObjectSetType;
 use zferry_zpool::dsl::property::DatasetTypes;
 use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslPool};
@@ -20,7 +23,7 @@ const MARKS: [(FeatureFlags, Feature); 3] = [
 ];
 
 /// The hidden child of a dataset into which a stream is received that changes it.
-pub(super) const HIDDEN: &str = "%recv";
+pub const HIDDEN: &str = "%recv";
 
 /// Into what a stream is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,27 +37,59 @@ pub(super) enum Place {
     },
 }
 
-/// Checks whether the pool can take the stream that `begin` opens, as `request` wants it. Changes nothing.
+/// Checks whether the pool can take the stream that `begin` and the list behind it open, as `request` wants it. Changes
+/// nothing.
 ///
 /// # Errors
 /// [`ReceiveError::Begin`]; [`ReceiveError::Pool`] where the pool cannot be read.
-pub fn check(dsl: &DslPool<'_>, begin: &Begin, request: &Request) -> Result<(), ReceiveError> {
-    place(dsl, begin, request).map(|_| ())
+pub fn check(
+    dsl: &DslPool<'_>,
+    begin: &Begin,
+    list: Option<&NvList>,
+    request: &Request,
+) -> Result<(), ReceiveError> {
+    place(dsl, begin, list, request).map(|_| ())
 }
 
-/// The same; says into what it is received.
-pub(super) fn place(dsl: &DslPool<'_>, begin: &Begin, request: &Request) -> Result<Place, ReceiveError> {
+/// The same; says into what it is received, and with what it goes on.
+pub(super) fn place(
+    dsl: &DslPool<'_>,
+    begin: &Begin,
+    list: Option<&NvList>,
+    request: &Request,
+) -> Result<(Place, Option<Resumed>), ReceiveError> {
     if request.destination.snapshot_name().contains('%') {
         return Err(BeginError::HiddenName.into());
     }
+    if begin.version_info.features().contains(FeatureFlags::RESUMING) {
+        let resumed = resume::find(dsl, begin, list, request)?;
+        return Ok((resumed.place, Some(resumed)));
+    }
+    let redaction = Redaction::of(list);
+    let place = new_place(dsl, begin, redaction, request)?;
+    let is_redacted = begin.version_info.features().contains(FeatureFlags::REDACTED);
+    if is_redacted && redaction.snapshots.is_none() {
+        return Err(BeginError::NoRedactionList.into());
+    }
+    Ok((place, None))
+}
+
+/// Into what a stream is received that begins at its beginning.
+fn new_place(
+    dsl: &DslPool<'_>,
+    begin: &Begin,
+    redaction: Redaction<'_>,
+    request: &Request,
+) -> Result<Place, ReceiveError> {
     let counts = dsl.feature_counts()?;
     let is_enabled = |feature: Feature| counts.iter().any(|(guid, _)| guid == feature.guid());
     let (origin, origin_number) = match &request.origin {
-        Some(name) => origin(dsl, begin, name)?,
+        Some(name) => origin(dsl, begin, redaction, name)?,
         None => (None, None),
     };
     let wanted = Wanted {
         is_forced: request.is_forced,
+        is_resumable: request.is_resumable,
         origin,
     };
     check_stream(begin, wanted, is_enabled)?;
@@ -68,7 +103,7 @@ pub(super) fn place(dsl: &DslPool<'_>, begin: &Begin, request: &Request) -> Resu
         return Ok(Place::New(origin_number));
     };
     let source = source(dsl, begin, &head)?;
-    let existing = existing(dsl, begin, destination, &head, source.as_ref())?;
+    let existing = existing(dsl, begin, redaction, destination, &head, source.as_ref())?;
     check_target(begin, wanted, Target::Existing(existing))?;
     // Snapshots without changes may lie between the one that the stream continues and the head.
     let base = match source {
@@ -99,6 +134,7 @@ fn source(dsl: &DslPool<'_>, begin: &Begin, head: &Dataset) -> Result<Option<Dat
 fn existing(
     dsl: &DslPool<'_>,
     begin: &Begin,
+    redaction: Redaction<'_>,
     destination: &Destination,
     head: &Dataset,
     source: Option<&Dataset>,
@@ -107,7 +143,7 @@ fn existing(
     let is_busy = children.iter().any(|(name, _)| name == HIDDEN) || dsl.resume_state(head)?.is_some();
     let (mut base_found, mut is_modified) = (None, false);
     if let Some(snapshot) = source {
-        base_found = Some(base(dsl, begin, snapshot)?);
+        base_found = Some(base(dsl, begin, redaction, snapshot)?);
         is_modified = is_modified_since(dsl, head, snapshot)?;
     }
     Ok(Existing {
@@ -121,7 +157,11 @@ fn existing(
 }
 
 /// Whether objects of a head have changed since a snapshot of it. Where only the intent log did, none has.
-fn is_modified_since(dsl: &DslPool<'_>, head: &Dataset, snapshot: &Dataset) -> Result<bool, Error> {
+pub(super) fn is_modified_since(
+    dsl: &DslPool<'_>,
+    head: &Dataset,
+    snapshot: &Dataset,
+) -> Result<bool, Error> {
     if head.phys.root.logical_birth() <= snapshot.phys.creation_txg {
         return Ok(false);
     }
@@ -132,14 +172,19 @@ fn is_modified_since(dsl: &DslPool<'_>, head: &Dataset, snapshot: &Dataset) -> R
     Ok(dnodes(head)? != dnodes(snapshot)?)
 }
 
-fn base(dsl: &DslPool<'_>, begin: &Begin, snapshot: &Dataset) -> Result<Base, Error> {
+fn base(
+    dsl: &DslPool<'_>,
+    begin: &Begin,
+    redaction: Redaction<'_>,
+    snapshot: &Dataset,
+) -> Result<Base, Error> {
     let has_large_blocks = dsl
         .dataset_entry(snapshot, Feature::LargeBlocks.guid())?
         .is_some();
     let redacted = dsl.redaction_snapshots(snapshot)?;
     Ok(Base {
         has_large_blocks,
-        is_redacted_otherwise: redacted.is_some_and(|guids| !guids.contains(&begin.to_guid)),
+        is_redacted_otherwise: redacted.is_some_and(|guids| !redaction.continues(begin, &guids)),
         is_locked: dsl.encryption(&snapshot.dir)?.is_some(),
     })
 }
@@ -148,6 +193,7 @@ fn base(dsl: &DslPool<'_>, begin: &Begin, snapshot: &Dataset) -> Result<Base, Er
 fn origin(
     dsl: &DslPool<'_>,
     begin: &Begin,
+    redaction: Redaction<'_>,
     name: &str,
 ) -> Result<(Option<Origin>, Option<ObjectNumber>), Error> {
     let pool = dsl.root()?.name.clone();
@@ -172,7 +218,7 @@ fn origin(
         return Ok((Some(Origin::Missing), None));
     };
     let origin = Origin::Snapshot {
-        base: base(dsl, begin, &snapshot)?,
+        base: base(dsl, begin, redaction, &snapshot)?,
         guid: snapshot.phys.guid,
     };
     Ok((Some(origin), Some(snapshot.number)))

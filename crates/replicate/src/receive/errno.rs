@@ -72,6 +72,8 @@ errnos! {
     ZFS_ERR_STREAM_LARGE_BLOCK_MISMATCH = 1041;
     /// A property cannot have this value.
     ZFS_ERR_BADPROP = 1044;
+    /// A full stream goes on where an existing dataset was being overwritten, and nobody says that it may be.
+    ZFS_ERR_RESUME_EXISTS = 1047;
 }
 
 impl fmt::Display for Errno {

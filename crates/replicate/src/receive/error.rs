@@ -8,7 +8,7 @@ use zferry_zpool::Error as PoolError;
 use zferry_zstream::record::{Record, RecordType};
 use zferry_zstream::{StreamError, StreamErrorKind};
 
-/// Why a receive failed. Whatever it is, the pool is as it was before.
+/// Why a receive failed. Whatever it is, the pool is as it was before, unless what was received is kept on request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
@@ -53,6 +53,11 @@ impl ReceiveError {
             record_type: record.record_type(),
             fault,
         }
+    }
+
+    /// Whether it is no fault of the stream's, so that what was last changed in the pool may be half done.
+    pub(super) const fn is_of_pool(&self) -> bool {
+        matches!(self, Self::Pool(_) | Self::Threads(_) | Self::Internal)
     }
 
     /// The errno with which OpenZFS refuses the same; for what only happens here, the nearest.

@@ -117,14 +117,7 @@ impl<S: Source> Incoming<S> {
     /// [`ReceiveError::NotYet`], saying what kind of stream it is; [`ReceiveError::BeginList`].
     pub fn check_kind(&self) -> Result<(), ReceiveError> {
         let features = self.begin.version_info.features();
-        let kinds = [
-            (features.contains(FeatureFlags::RAW), "raw streams"),
-            (
-                features.contains(FeatureFlags::RESUMING),
-                "streams that go on where an earlier one was cut",
-            ),
-            (features.contains(FeatureFlags::REDACTED), "redacted streams"),
-        ];
+        let kinds = [(features.contains(FeatureFlags::RAW), "raw streams")];
         if let Some((_, kind)) = kinds.into_iter().find(|(is_so, _)| *is_so) {
             return Err(ReceiveError::NotYet(kind));
         }

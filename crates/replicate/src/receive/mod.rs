@@ -8,7 +8,8 @@
 //! All belongs to a dataset that is marked as not whole until the last step, which takes the snapshot and the mark off.
 //! What is received into a dataset that exists goes to a hidden clone of its newest snapshot, whose contents take the
 //! place of the dataset's in the same last step (`begin`, `work`). A receive that fails takes what it made away again; one
-//! that is killed leaves it to whoever opens the pool for writing next. Either way the target is as it was.
+//! that is killed leaves it to whoever opens the pool for writing next. Either way the target is as it was. Where that is
+//! asked for, what was received stays, with a note of how far that was, and a later stream goes on with it (`resume`).
 //!
 //! What the records are: `docs/stream-format.md`.
 
@@ -25,16 +26,18 @@ mod pipeline;
 mod properties;
 mod reading;
 mod recent;
+mod resume;
 pub mod rules;
 mod work;
 
-pub use begin::check;
+pub use begin::{HIDDEN, check};
 pub use destination::{Destination, DestinationError, Naming};
 pub use errno::Errno;
 pub use error::ReceiveError;
 pub use incoming::Incoming;
 pub use pipeline::Progress;
 pub use properties::{PropertyError, set_received_properties};
+pub use resume::resume_token;
 
 use zferry_nvlist::NvList;
 use zferry_zpool::PoolWriter;
@@ -61,6 +64,8 @@ pub struct Request {
     /// What is in the way goes: changes since the snapshot that an incremental stream continues, snapshots after it, or
     /// for a full stream all that the target has.
     pub is_forced: bool,
+    /// What was received is kept when the stream is cut, so that another can go on with it.
+    pub is_resumable: bool,
     /// The snapshot that the new dataset is to be a clone of.
     pub origin: Option<String>,
     /// Properties that the dataset gets, in the form in which they are stored.
@@ -81,6 +86,7 @@ impl Request {
             destination,
             parents: Vec::new(),
             is_forced: false,
+            is_resumable: false,
             origin: None,
             properties: Vec::new(),
             inherited: Vec::new(),
@@ -95,7 +101,7 @@ impl Request {
 /// `progress` can be looked at from another thread meanwhile.
 ///
 /// # Errors
-/// [`ReceiveError`]; the pool is then as it was.
+/// [`ReceiveError`]; the pool is then as it was, unless what was received is kept for another stream to go on with.
 pub fn receive<S: Source + Send>(
     writer: &mut PoolWriter,
     incoming: &mut Incoming<S>,
@@ -104,6 +110,7 @@ pub fn receive<S: Source + Send>(
 ) -> Result<Received, ReceiveError> {
     incoming.check_kind()?;
     let begin = incoming.begin().clone();
-    let place = begin::place(&DslPool::new(writer.pool()), &begin, request)?;
-    work::Work::new(place, &begin, request).run(writer, incoming, progress)
+    let dsl = DslPool::new(writer.pool());
+    let (place, resumed) = begin::place(&dsl, &begin, incoming.list()?, request)?;
+    work::Work::new(place, resumed, &begin, request).run(writer, incoming, progress)
 }

@@ -62,7 +62,9 @@ impl<'a, S: Source> Reading<'a, S> {
                 self.is_done = true;
                 return Ok(());
             }
-            let (position, record) = (read.position, read.record);
+            let (position, end, record) = (read.position, self.reader.position(), read.record);
+            // What nothing follows was not sent to its end, and the sum in the next header is over this payload, too.
+            self.reader.look_ahead()?;
             self.rules
                 .check(&record)
                 .map_err(|fault| ReceiveError::record(position, &record, fault))?;
@@ -72,6 +74,7 @@ impl<'a, S: Source> Reading<'a, S> {
             let recipe = recipe(&self.recent, &mut self.known, &self.policies, &record);
             batch.push(Item {
                 position,
+                end,
                 record,
                 body,
                 recipe,

@@ -3,8 +3,11 @@
 use super::apply::Applier;
 use super::begin::{HIDDEN, Place, options};
 use super::properties::Properties;
+use super::resume::{self, Point, Resumed};
+use super::rules::redaction::Redaction;
 use super::{Incoming, Progress, ReceiveError, Received, Request, pipeline};
 use zferry_zpool::{DatasetId, Error, PoolWriter};
+use zferry_zstream::flags::FeatureFlags;
 use zferry_zstream::record::Begin;
 use zferry_zstream::source::Source;
 
@@ -12,6 +15,8 @@ use zferry_zstream::source::Source;
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     place: Place,
+    /// With what it goes on.
+    resumed: Option<Resumed>,
     begin: &'a Begin,
     request: &'a Request,
     properties: Properties<'a>,
@@ -19,21 +24,30 @@ pub(super) struct Work<'a> {
     made: Vec<DatasetId>,
     /// Whether any of it is in the pool for good.
     is_committed: bool,
+    /// Whether what is in the pool stays there when it fails.
+    is_kept: bool,
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(place: Place, begin: &'a Begin, request: &'a Request) -> Self {
+    pub(super) fn new(
+        place: Place,
+        resumed: Option<Resumed>,
+        begin: &'a Begin,
+        request: &'a Request,
+    ) -> Self {
         Self {
             place,
+            resumed,
             begin,
             request,
             properties: Properties::new(request),
             made: Vec::new(),
             is_committed: false,
+            is_kept: false,
         }
     }
 
-    /// Does it all, or nothing.
+    /// Does it all, or nothing; or what can be done, where that is to be kept.
     pub(super) fn run<S: Source + Send>(
         mut self,
         writer: &mut PoolWriter,
@@ -43,7 +57,11 @@ impl<'a> Work<'a> {
         let received = self.receive(writer, incoming, progress);
         if received.is_err() {
             // Where even that fails, whoever opens the pool for writing next does it.
-            let _ = self.unmake(writer);
+            let _ = if self.is_kept {
+                writer.discard()
+            } else {
+                self.unmake(writer)
+            };
         }
         received
     }
@@ -54,12 +72,39 @@ impl<'a> Work<'a> {
         incoming: &mut Incoming<S>,
         progress: &Progress,
     ) -> Result<Received, ReceiveError> {
-        let dataset = self.make(writer)?;
+        // Of a stream that ends behind BEGIN, there is nothing to be kept.
+        incoming.reader.look_ahead()?;
+        let dataset = match self.resumed {
+            Some(resumed) => self.go_on(writer, resumed)?,
+            None => self.make(writer)?,
+        };
         if let Some(command) = &self.request.command {
             writer.log_command(command)?;
         }
+        if self.resumed.is_none() {
+            // A clone of what is redacted is so, too, unless the stream says what is left out.
+            let is_redacted = self
+                .begin
+                .version_info
+                .features()
+                .contains(FeatureFlags::REDACTED);
+            let redaction = Redaction::of(incoming.list()?);
+            writer.set_redaction(dataset, redaction.snapshots.filter(|_| is_redacted))?;
+        }
+        if self.request.is_resumable && self.resumed.is_none() {
+            resume::note_stream(writer, dataset, self.begin, incoming.list()?)?;
+            writer.commit()?;
+            self.is_committed = true;
+        }
+        self.is_kept = self.request.is_resumable;
         let policies = writer.policies(dataset)?;
         let mut applier = Applier::new(writer, dataset, policies.clone(), self.begin, incoming.endian);
+        if self.request.is_resumable {
+            applier.note_point(Point::new(incoming.start, self.resumed.as_ref()));
+        }
+        if let Some(resumed) = self.resumed {
+            applier.go_on_at(resumed.object);
+        }
         let mut outcome = pipeline::run(incoming, policies, &mut applier, progress);
         let is_over_origin = self.begin.from_guid == 0 && matches!(self.place, Place::New(Some(_)));
         if outcome.is_ok()
@@ -68,13 +113,29 @@ impl<'a> Work<'a> {
         {
             outcome = Err(error);
         }
-        self.is_committed = applier.has_committed();
+        if let Err(error) = &outcome
+            && self.is_kept
+            && !error.is_of_pool()
+        {
+            // Where that fails, what was committed before is kept.
+            let _ = applier.commit();
+        }
+        self.is_committed |= applier.has_committed();
         let bytes = outcome?.saturating_sub(incoming.start);
         self.finish(writer, dataset)?;
         Ok(Received {
             bytes,
             property_errors: std::mem::take(&mut self.properties.errors),
         })
+    }
+
+    /// Takes over what an earlier receive has made.
+    fn go_on(&mut self, writer: &mut PoolWriter, resumed: Resumed) -> Result<DatasetId, Error> {
+        self.made.push(resumed.dataset);
+        self.is_committed = true;
+        self.is_kept = true;
+        self.set_first_properties(writer)?;
+        Ok(resumed.dataset)
     }
 
     /// Makes the dataset that is received into.
@@ -90,14 +151,20 @@ impl<'a> Work<'a> {
             Place::Over { head, base } => writer.begin_hidden(head, HIDDEN, base, &options)?,
         };
         self.made.push(dataset);
+        self.set_first_properties(writer)?;
+        Ok(dataset)
+    }
+
+    /// Sets what matters for what is received; of a new dataset, everything.
+    fn set_first_properties(&mut self, writer: &mut PoolWriter) -> Result<(), Error> {
+        let target = &*self.request.destination.dataset;
         match self.place {
-            Place::New(_) => self.properties.begin_new(writer, target)?,
+            Place::New(_) => self.properties.begin_new(writer, target),
             Place::Over { .. } => {
                 let hidden = format!("{target}/{HIDDEN}");
-                self.properties.begin_hidden(writer, target, &hidden)?;
+                self.properties.begin_hidden(writer, target, &hidden)
             }
         }
-        Ok(dataset)
     }
 
     /// The last step, in one transaction group.
@@ -118,6 +185,7 @@ impl<'a> Work<'a> {
         } else {
             self.properties.end_new(writer, name)?;
         }
+        resume::forget(writer, target)?;
         let (snapshot, begin) = (&self.request.destination.snapshot, self.begin);
         writer.finish_dataset(target, snapshot, begin.to_guid, begin.creation_time)?;
         if target != dataset {

@@ -5,6 +5,7 @@
 
 use super::resume::{Wanted, find_guid};
 use super::{ResolveError, Resolved, ResumeError, SendOptions};
+use zferry_zpool::dmu::Visit;
 use zferry_zpool::dsl::{DslPool, ResumeState};
 
 /// What a partial dataset is sent as.
@@ -12,6 +13,22 @@ use zferry_zpool::dsl::{DslPool, ResumeState};
 pub struct Saved {
     /// The guid of the snapshot that was being received.
     pub to_guid: u64,
+    /// The last object of which something was received. Those behind it are as the receiver has them: a block of dnodes
+    /// that changed in part is visited whole, but with what is told of them a receive would come past what is missing.
+    pub last_object: u64,
+}
+
+impl Saved {
+    /// Whether something behind what was received is visited.
+    pub(super) const fn is_behind(&self, visit: &Visit<'_>) -> bool {
+        match visit {
+            Visit::Object { object, .. }
+            | Visit::Block { object, .. }
+            | Visit::Spill { object, .. }
+            | Visit::Hole { object, .. } => object.number.0 > self.last_object,
+            Visit::DnodeBlock { .. } | Visit::FreeSlot(_) | Visit::Lost { .. } => false,
+        }
+    }
 }
 
 impl Resolved {
@@ -45,6 +62,7 @@ impl Resolved {
         resolved.to.name = name.to_owned();
         resolved.source.saved = Some(Saved {
             to_guid: state.to_guid,
+            last_object: state.object.unwrap_or(u64::MAX),
         });
         resolved.source.name = state.to_name.clone().ok_or(ResumeError::NothingSaved)?;
         Ok((resolved, state))

@@ -90,6 +90,7 @@ pub(super) fn walk<'a>(
     let walked =
         plan.traversal(ahead, skips_damage)
             .run(&source.root, &mut |visit| match (&mut merger, visit) {
+                (_, visit) if source.saved.is_some_and(|saved| saved.is_behind(&visit)) => Ok(()),
                 (_, Visit::Lost { object, place, error }) => {
                     layout.note(Damage::of_metadata(object, place, error))
                 }

@@ -62,7 +62,7 @@ fn opens(disk: SimulatedDisk, what: &str) -> bool {
     is_received
 }
 
-fn sound(bench: &Bench, what: &str) {
+pub(crate) fn sound(bench: &Bench, what: &str) {
     let options = CheckOptions {
         data: true,
         ..CheckOptions::default()

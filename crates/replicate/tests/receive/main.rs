@@ -17,4 +17,5 @@ mod crashed;
 mod existing;
 mod made;
 mod refused;
+mod resumed;
 mod support;

@@ -40,13 +40,15 @@ pub(crate) fn dependents(dsl: &DslPool<'_>, name: &str) -> Result<Vec<String>, E
     Ok(found)
 }
 
-/// Of a snapshot, its clones; else the children, then the snapshots.
+/// Of a snapshot, its clones; else the children, then the snapshots. What a receive works on is left out.
 fn directly_dependent(dsl: &DslPool<'_>, name: &str) -> Result<Vec<String>, Error> {
     let Some(dataset) = dsl.dataset(name)? else {
         return Ok(Vec::new());
     };
     if dataset.is_snapshot() {
-        return dsl.clones(&dataset);
+        let mut clones = dsl.clones(&dataset)?;
+        clones.retain(|clone| !clone.contains("/%"));
+        return Ok(clones);
     }
     let mut names = children(dsl, name)?;
     let snapshots = snapshots_by_age(dsl, name)?;

@@ -8,7 +8,6 @@ use std::cell::OnceCell;
 use zferry_zpool::Error;
 use zferry_zpool::dsl::property::{DatasetTypes, Found, Property, Source, Value};
 use zferry_zpool::dsl::{Dataset, DslPool, Entity, EntityName, Part, Since, UserSpace};
-use zferry_zstream::token::ResumeToken;
 
 /// A file system, volume, snapshot or bookmark.
 #[derive(Debug)]
@@ -122,23 +121,9 @@ impl<'a> Handle<'a> {
         let Some(head) = self.entity.dataset().filter(|dataset| !dataset.is_snapshot()) else {
             return Ok(None);
         };
-        let token = self.dsl.resume_state(head)?.map(|state| ResumeToken {
-            from_guid: state.from_guid,
-            object: state.object.unwrap_or(0),
-            offset: state.offset.unwrap_or(0),
-            bytes: state.bytes.unwrap_or(0),
-            to_guid: state.to_guid,
-            to_name: state.to_name.unwrap_or_default(),
-            large_blocks: state.large_blocks,
-            embedded: state.embedded,
-            compressed: state.compressed,
-            raw: state.raw,
-            saved: false,
-            redact_snapshots: state.redaction_snapshots,
-            bookmark_redact_snapshots: state.bookmark_redaction_snapshots,
-        });
-        Ok(token.map(|token| Shown {
-            text: token.encode(),
+        let token = super::resume_token(self.dsl, head)?;
+        Ok(token.map(|text| Shown {
+            text,
             source: Source::None,
         }))
     }

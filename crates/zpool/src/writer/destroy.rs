@@ -383,8 +383,9 @@ impl PoolWriter {
         for (_, id) in self.heads()? {
             let head = id.0;
             let dataset = self.dataset(head)?;
-            let is_resumable =
-                self.is_table(head)? && self.table_get_value(head, "com.delphix:resume_toguid")?.is_some();
+            let is_resumable = self.is_table(head)?
+                && self.table_get_value(head, "com.delphix:resume_toguid")?.is_some()
+                && !dataset.root.is_hole();
             if dataset.flags.contains(DatasetFlags::INCONSISTENT)
                 && !is_resumable
                 && self.newest_snapshot(id)?.is_none()

@@ -31,6 +31,7 @@ mod meta;
 mod objects;
 mod promote;
 mod properties;
+mod redaction;
 mod rename;
 mod scrub;
 mod tail;

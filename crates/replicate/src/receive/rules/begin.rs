@@ -82,6 +82,9 @@ pub enum BeginError {
     /// The snapshot that the stream continues is redacted, and not as this stream expects.
     #[error("the snapshot that the stream continues is redacted otherwise")]
     Redacted,
+    /// The stream is redacted and does not say for which snapshots.
+    #[error("the stream is redacted, and does not say for which snapshots")]
+    NoRedactionList,
     /// The snapshot that the stream continues has large blocks, and the stream splits them.
     #[error("the snapshot that the stream continues has large blocks, and the stream does not")]
     LargeBlocks,
@@ -124,6 +127,27 @@ pub enum BeginError {
     /// The target's parent is a volume.
     #[error("the target's parent is no file system")]
     ParentNoFileSystem,
+    /// A full stream goes on where one was to replace what the target has, and nobody says that it may.
+    #[error("the stream goes on replacing what the target has")]
+    ResumeExists,
+    /// Nothing was received of the target that could be gone on with.
+    #[error("no receive into the target was interrupted that could be gone on with")]
+    NothingToResume,
+    /// What was interrupted is the receive of another snapshot.
+    #[error("the receive that was interrupted is of another snapshot")]
+    ResumedSnapshot,
+    /// What was interrupted continues another snapshot, or none.
+    #[error("the receive that was interrupted continues another snapshot")]
+    ResumedSource,
+    /// What was interrupted is redacted otherwise.
+    #[error("the receive that was interrupted is redacted otherwise")]
+    ResumedRedaction,
+    /// The stream goes on at another place than the receive stopped.
+    #[error("the stream goes on at another place than where the receive was interrupted")]
+    ResumePoint,
+    /// The target has snapshots since the one that the interrupted receive continues.
+    #[error("the target has newer snapshots than the one that the interrupted receive continues")]
+    Overtaken,
     /// The target would be encrypted, and its key is not there.
     #[error("the target inherits encryption, and the key is not loaded")]
     NoKey,
@@ -141,10 +165,18 @@ impl BeginError {
             | Self::CloneExists
             | Self::NoFreeRecords
             | Self::Redacted
+            | Self::NoRedactionList
             | Self::OverEncrypted
             | Self::RawOverPlain
             | Self::HiddenName
-            | Self::RawWithEmbedded => Errno::EINVAL,
+            | Self::RawWithEmbedded
+            | Self::NothingToResume
+            | Self::ResumedSnapshot
+            | Self::ResumedSource
+            | Self::ResumedRedaction
+            | Self::ResumePoint
+            | Self::Overtaken => Errno::EINVAL,
+            Self::ResumeExists => Errno::ZFS_ERR_RESUME_EXISTS,
             Self::OriginElsewhere => Errno::EXDEV,
             Self::OriginDiffers | Self::SourceMissing => Errno::ENODEV,
             Self::Modified => Errno::ETXTBSY,
@@ -166,6 +198,8 @@ impl BeginError {
 pub struct Wanted {
     /// What is in the way goes.
     pub is_forced: bool,
+    /// What was received is kept when the stream is cut.
+    pub is_resumable: bool,
     /// What the new dataset is to be a clone of.
     pub origin: Option<Origin>,
 }
@@ -193,7 +227,7 @@ pub enum Origin {
 pub struct Base {
     /// It has blocks of more than 128 KiB.
     pub has_large_blocks: bool,
-    /// It is redacted, and not with respect to the snapshot that is received.
+    /// It is redacted, and not as the stream expects.
     pub is_redacted_otherwise: bool,
     /// It is encrypted, and the key is not there.
     pub is_locked: bool,
@@ -255,10 +289,11 @@ pub fn check_stream(
     if objset_type >= OBJSET_TYPE_COUNT {
         return Err(BeginError::ObjsetType(objset_type));
     }
-    if begin.flags.contains(BeginFlags::CLONE) && wanted.origin.is_none() {
+    let features = begin.version_info.features();
+    let is_resuming = features.contains(FeatureFlags::RESUMING);
+    if begin.flags.contains(BeginFlags::CLONE) && wanted.origin.is_none() && !is_resuming {
         return Err(BeginError::OriginUnknown);
     }
-    let features = begin.version_info.features();
     let unknown = features.difference(KNOWN);
     if !unknown.is_empty() {
         return Err(BeginError::UnknownFeatures(unknown.bits()));
@@ -267,6 +302,9 @@ pub fn check_stream(
         if features.contains(flag) && !is_enabled(feature) {
             return Err(BeginError::FeatureDisabled(feature));
         }
+    }
+    if wanted.is_resumable && !is_resuming && !is_enabled(Feature::ExtensibleDataset) {
+        return Err(BeginError::FeatureDisabled(Feature::ExtensibleDataset));
     }
     if features.contains(FeatureFlags::RAW) {
         if !is_enabled(Feature::Encryption) {

@@ -9,6 +9,8 @@ use zferry_zstream::record::{
 
 use super::begin::{Base, BeginError, Existing, Origin, Parent, Target, Wanted, check_stream, check_target};
 use super::record::{RecordFault, RecordRules};
+use super::redaction::Redaction;
+use super::resume::{Begun, Resuming, check_resumed};
 use crate::receive::Errno;
 
 fn begin(features: FeatureFlags) -> Begin {
@@ -128,6 +130,7 @@ fn errno(begin: &Begin, wanted: Wanted, target: Target) -> i32 {
 
 const FORCED: Wanted = Wanted {
     is_forced: true,
+    is_resumable: false,
     origin: None,
 };
 
@@ -188,6 +191,7 @@ fn a_clone_needs_its_origin() {
     };
     let over = |origin| Wanted {
         is_forced: false,
+        is_resumable: false,
         origin: Some(origin),
     };
     let of = |guid| {
@@ -457,4 +461,111 @@ fn writes_go_forwards() {
         rules.check(&reference),
         Err(RecordFault::Backwards { .. })
     ));
+}
+
+#[test]
+fn what_continues_a_redacted_snapshot_brings_what_it_lacks_or_lacks_it_too() {
+    let base = [1, 2, 3];
+    let plain = begin(FeatureFlags::empty());
+    let redacted = begin(FeatureFlags::REDACTED);
+    let of_redacted = Begin {
+        to_guid: 2,
+        ..plain.clone()
+    };
+    let says =
+        |snapshots: Option<&'static [u64]>, from: Option<&'static [u64]>| Redaction { snapshots, from };
+    for (begin, redaction, expected) in [
+        (&plain, says(None, None), false),
+        (&of_redacted, says(None, None), true),
+        (&plain, says(None, Some(&[3, 1])), true),
+        (&plain, says(None, Some(&[])), true),
+        (&plain, says(None, Some(&[3, 4])), false),
+        (&of_redacted, says(None, Some(&[4])), false),
+        (&redacted, says(None, None), false),
+        (&redacted, says(Some(&[1]), None), true),
+        (&redacted, says(Some(&[1, 4]), None), false),
+        (&redacted, says(Some(&[4]), Some(&[1])), true),
+    ] {
+        assert_eq!(redaction.continues(begin, &base), expected, "{redaction:?}");
+    }
+}
+
+#[test]
+fn a_stream_goes_on_only_where_it_was_cut() {
+    let full = begin(FeatureFlags::RESUMING);
+    let cut = Begun {
+        is_inconsistent: true,
+        to_guid: Some(full.to_guid),
+        point: (5, 4096),
+        ..Begun::default()
+    };
+    let redaction = [3, 4];
+    let on = Resuming {
+        point: Some((5, 4096)),
+        redaction: Some(&redaction),
+    };
+    let errno = |begin: &Begin, on, is_forced, begun: Option<&Begun>| {
+        check_resumed(begin, on, is_forced, begun).map_or_else(|error| error.errno().0, |()| 0)
+    };
+    assert_eq!(errno(&full, on, false, Some(&cut)), 0);
+    assert_eq!(errno(&full, on, false, None), 2);
+    let elsewhere = Resuming {
+        point: Some((5, 8192)),
+        ..on
+    };
+    for elsewhere in [elsewhere, Resuming::default()] {
+        assert_eq!(errno(&full, elsewhere, true, Some(&cut)), 22);
+    }
+    let change = |change: fn(&mut Begun)| {
+        let mut begun = cut.clone();
+        change(&mut begun);
+        begun
+    };
+    for (begun, expected) in [
+        (change(|begun| begun.is_inconsistent = false), 22),
+        (change(|begun| begun.to_guid = None), 22),
+        (change(|begun| begun.to_guid = Some(99)), 22),
+        (change(|begun| begun.from_guid = 9), 22),
+        (change(|begun| begun.has_snapshots = true), 22),
+        (change(|begun| begun.has_large_blocks = true), 1041),
+        (change(|begun| begun.is_locked = true), 13),
+        (change(|begun| begun.is_hidden = true), 1047),
+    ] {
+        assert_eq!(errno(&full, on, false, Some(&begun)), expected, "{begun:?}");
+    }
+    assert_eq!(
+        errno(&full, on, true, Some(&change(|begun| begun.is_hidden = true))),
+        0
+    );
+    let redacted = begin(FeatureFlags::RESUMING | FeatureFlags::REDACTED);
+    assert_eq!(errno(&redacted, on, false, Some(&cut)), 22);
+    for (guids, expected) in [(vec![4, 3], 0), (vec![4], 22), (vec![4, 5], 22)] {
+        let begun = Begun {
+            redaction: Some(guids),
+            ..cut.clone()
+        };
+        assert_eq!(errno(&redacted, on, false, Some(&begun)), expected);
+    }
+    let incremental = Begin { from_guid: 9, ..full };
+    let over = change(|begun| (begun.from_guid, begun.is_hidden) = (9, true));
+    assert_eq!(errno(&incremental, on, false, Some(&over)), 0);
+    for (begun, expected) in [
+        (
+            Begun {
+                is_modified: true,
+                ..over.clone()
+            },
+            26,
+        ),
+        (
+            Begun {
+                is_overtaken: true,
+                ..over
+            },
+            22,
+        ),
+    ] {
+        assert_eq!(errno(&incremental, on, false, Some(&begun)), expected);
+        assert_eq!(errno(&incremental, on, true, Some(&begun)), 0);
+    }
 }

@@ -7,6 +7,7 @@ mod snapshots;
 use std::collections::HashSet;
 use std::io::{self, Write};
 
+use zferry_replicate::receive::HIDDEN;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::DatasetTypes;
 use zferry_zpool::{Error, PoolWriter};
@@ -159,6 +160,9 @@ pub(super) fn destroy_all(
     names: &[String],
     defer: bool,
 ) -> Result<(), CommandError> {
+    for name in names.iter().filter(|name| !name.contains('@')) {
+        destroy_received(writer, name).map_err(|error| cannot_destroy(name, &error))?;
+    }
     let mut gone = HashSet::new();
     for name in names {
         if !gone.insert(name.as_str()) {
@@ -181,6 +185,18 @@ pub(super) fn destroy_all(
         }
     }
     Ok(())
+}
+
+/// What an interrupted receive into a dataset has saved goes with it.
+fn destroy_received(writer: &mut PoolWriter, name: &str) -> Result<(), Error> {
+    let head = match writer.find(name) {
+        Err(Error::Missing(_)) => return Ok(()),
+        head => head?,
+    };
+    match writer.find_hidden(head, HIDDEN)? {
+        Some(hidden) => writer.destroy_head(hidden),
+        None => Ok(()),
+    }
 }
 
 fn destroy_snapshot(writer: &mut PoolWriter, name: &str, defer: bool) -> Result<(), CommandError> {
@@ -226,7 +242,7 @@ fn destroy_bookmark(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     finish(writer)
 }
 
-fn cannot_destroy(name: &str, error: &Error) -> CommandError {
+pub(super) fn cannot_destroy(name: &str, error: &Error) -> CommandError {
     CommandError::failed(format_args!(
         "cannot destroy '{name}': {}",
         standard_sentence(error)

@@ -1,5 +1,6 @@
 //! `zferry receive`
 
+mod abort;
 mod guids;
 mod options;
 mod package;
@@ -31,7 +32,7 @@ const NEW_FILE_BYTES: u64 = 1 << 40;
 ///
 /// A stream of any ZFS becomes a snapshot in a real pool: of a new dataset, or of one that has the snapshot that the stream
 /// continues. A receive that fails, for whatever reason, leaves no trace; one that is killed is cleaned up when the pool
-/// is next opened for writing.
+/// is next opened for writing. With -s, what came is kept instead.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_flag = true,
@@ -45,6 +46,11 @@ Examples:
 
   Receive what changed since, and forget what was done to the copy meanwhile:
     ssh nas zfs send -i thursday pool/photos@friday | zferry -d tank.img receive -F tank/backup/photos
+
+  Receive over a line that breaks now and then, and go on where it broke:
+    ssh nas zfs send pool/photos@friday | zferry -d tank.img receive -s tank/photos
+    ssh nas zfs send -t $(zferry -d tank.img get -H -o value receive_resume_token tank/photos) |
+        zferry -d tank.img receive -s tank/photos
 
   Store what comes uncompressed with zstd:
     zferry -d tank.img receive -v -o compression=zstd tank/logs < logs.zsend"
@@ -77,14 +83,14 @@ pub(crate) struct Args {
     /// Roll the target back to the snapshot that the stream continues; overwrite one that has no snapshots with a full stream
     #[arg(short = 'F')]
     force: bool,
-    /// Not there yet: keep what came of a stream that is cut
-    #[arg(short = 's', hide = true)]
+    /// Keep what came of a stream that is cut, so that `send -t` with the property receive_resume_token can go on
+    #[arg(short = 's')]
     resumable: bool,
     /// Leave out the holds that come with a package
     #[arg(short = 'h')]
     skip_holds: bool,
-    /// Not there yet: throw away what was kept of a stream that was cut
-    #[arg(short = 'A', hide = true)]
+    /// Throw away what was kept of a stream that was cut
+    #[arg(short = 'A')]
     abort: bool,
     /// Not there yet: mend a snapshot
     #[arg(short = 'c', hide = true)]
@@ -111,6 +117,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let target = args.check()?;
+    if args.abort {
+        return abort::run(paths, target);
+    }
     let naming = args.naming();
     let properties = PropertyOptions::parse(&args.set, &args.exclude)?;
     if io::stdin().is_terminal() {
@@ -153,7 +162,12 @@ impl Args {
             [target] => target,
             _ => return Err(usage("too many arguments")),
         };
-        let missing = [(self.resumable, "-s"), (self.abort, "-A"), (self.heal, "-c")];
+        let is_alone =
+            !(self.without_pool || self.last_component || self.dry_run || self.resumable || self.unmounted);
+        if self.abort && !is_alone {
+            return Err(usage("invalid option"));
+        }
+        let missing = [(self.heal, "-c")];
         match missing.into_iter().find(|(is_given, _)| *is_given) {
             Some((_, option)) => Err(CommandError::failed(format_args!(
                 "cannot receive: {option} is not there yet"

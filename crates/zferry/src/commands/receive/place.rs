@@ -2,15 +2,17 @@
 
 use super::guids;
 use super::sentences::Action;
+use crate::datasets::resume_token;
 use crate::error::CommandError;
 use crate::pools::{Paths, missing};
 use crate::writing;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zferry_nvlist::NvList;
 use zferry_replicate::receive::{Destination, Errno, Naming, ReceiveError, Request, check};
 use zferry_zpool::dsl::property::DatasetTypes;
-use zferry_zpool::dsl::{DatasetPhys, DslPool, check_pool_name};
+use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslPool, check_pool_name};
 use zferry_zpool::vdev::{FileDisk, WritableDisk, WritableFile, read_labels};
 use zferry_zpool::{CreateOptions, Environment, Error, OpenOptions, Pool, PoolLayout, PoolWriter, TopLayout};
 use zferry_zstream::flags::{BeginFlags, FeatureFlags};
@@ -239,11 +241,35 @@ impl<'a> Place<'a> {
         if self.types_of(&destination.dataset)?.is_some() {
             if makes_new {
                 self.check_overwritten(route, &destination.dataset)?;
+            } else if route.action == Action::RESUME {
+                self.check_resumed(route, &destination.dataset)?;
             }
             return Ok((destination, Vec::new()));
         }
         let parents = self.check_parent(route, &destination)?;
         Ok((destination, parents))
+    }
+
+    /// Whether a stream may go on that is to replace what is there.
+    fn check_resumed(&self, route: &Route<'_>, dataset: &str) -> Result<(), CommandError> {
+        let is_new = route.begin.from_guid == 0 || route.begin.flags.contains(BeginFlags::CLONE);
+        let Some(pool) = self.pool() else {
+            return Ok(());
+        };
+        let head = DslPool::new(pool).dataset(dataset);
+        let head = head.map_err(|error| cannot_open(dataset, error))?;
+        let is_whole = |head: Dataset| !head.phys.flags.contains(DatasetFlags::INCONSISTENT);
+        if is_new && !route.is_forced && head.is_some_and(is_whole) {
+            return Err(route.action.error(format_args!(
+                "Resuming recv on existing destination '{dataset}'\nmust specify -F to overwrite it"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The token with which an interrupted receive goes on.
+    pub(super) fn token(&self, dataset: &str) -> Option<String> {
+        self.pool().and_then(|pool| token(pool, dataset))
     }
 
     /// Whether what is there may be overwritten.
@@ -333,12 +359,17 @@ impl<'a> Place<'a> {
 
     /// What the kernel says of BEGIN, before anything is changed. A snapshot that is there already is known; in a pool
     /// that is to be made, nothing is.
-    pub(super) fn check_begin(&self, begin: &Begin, request: &Request) -> Result<Verdict, ReceiveError> {
+    pub(super) fn check_begin(
+        &self,
+        begin: &Begin,
+        list: Option<&NvList>,
+        request: &Request,
+    ) -> Result<Verdict, ReceiveError> {
         let Some(pool) = self.pool() else {
             return Ok(Verdict::Good);
         };
         let dsl = DslPool::new(pool);
-        let Err(error) = check(&dsl, begin, request) else {
+        let Err(error) = check(&dsl, begin, list, request) else {
             return Ok(Verdict::Good);
         };
         if matches!(error.errno(), Errno::ENOENT | Errno::EEXIST)
@@ -418,6 +449,13 @@ fn cannot_open(name: &str, why: impl std::fmt::Display) -> CommandError {
 
 fn cannot_create(name: &str, why: impl std::fmt::Display) -> CommandError {
     CommandError::failed(format_args!("cannot create '{name}': {why}"))
+}
+
+/// The token with which an interrupted receive goes on, where it can be had.
+fn token(pool: &Pool, dataset: &str) -> Option<String> {
+    let dsl = DslPool::new(pool);
+    let head = dsl.dataset(dataset).ok()??;
+    resume_token(&dsl, &head).ok()?
 }
 
 /// What an opened pool is when it is done with.

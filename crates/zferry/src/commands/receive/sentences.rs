@@ -23,8 +23,14 @@ impl Action {
     /// A dataset is to be made.
     pub(super) const NEW: Self = Self("cannot receive new filesystem stream");
 
+    /// A receive that was interrupted is to go on.
+    pub(super) const RESUME: Self = Self("cannot receive resume stream");
+
     /// What a stream asks for, and who receives it.
     pub(super) const fn of(begin: &Begin, has_origin: bool) -> Self {
+        if begin.version_info.features().contains(FeatureFlags::RESUMING) {
+            return Self::RESUME;
+        }
         let is_clone = begin.flags.contains(BeginFlags::CLONE) || has_origin;
         if begin.from_guid == 0 || is_clone {
             Self::NEW
@@ -131,8 +137,23 @@ pub(super) fn property(
     .report();
 }
 
+/// Tokens of receives that were interrupted.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    /// Of one before.
+    pub(super) before: Option<String>,
+    /// Of the one that has failed.
+    pub(super) now: Option<String>,
+}
+
 /// The receive failed where for zfs(8) the kernel does it.
-pub(super) fn failed(action: Action, error: &ReceiveError, begin: &Begin, request: &Request) -> CommandError {
+pub(super) fn failed(
+    action: Action,
+    error: &ReceiveError,
+    begin: &Begin,
+    request: &Request,
+    tokens: &Tokens,
+) -> CommandError {
     if let ReceiveError::NotYet(_) = error {
         return CommandError::failed(format_args!("cannot receive: {error}"));
     }
@@ -162,7 +183,21 @@ pub(super) fn failed(action: Action, error: &ReceiveError, begin: &Begin, reques
             ))
         }
         Errno::EINVAL if embeds => told("incompatible embedded data stream feature with encrypted receive."),
+        Errno::EINVAL if request.is_resumable => {
+            told("kernel modules must be upgraded to receive this stream.")
+        }
         Errno::EINVAL => told("invalid backup stream"),
+        Errno::ECKSUM | Errno::ZFS_ERR_STREAM_TRUNCATED if request.is_resumable && tokens.now.is_some() => {
+            let token = tokens.now.as_deref().unwrap_or_default();
+            told(&format!(
+                "checksum mismatch or incomplete stream.\nPartially received snapshot is saved.\nA resuming stream can \
+                 be generated on the sending system by running:\n    zfs send -t {token}"
+            ))
+        }
+        Errno::ZFS_ERR_RESUME_EXISTS => CommandError::failed(format_args!(
+            "cannot resume recv {}: Resuming recv on existing dataset without force",
+            request.destination.snapshot_name()
+        )),
         Errno::ECKSUM => told("checksum mismatch"),
         Errno::ZFS_ERR_STREAM_TRUNCATED => told("incomplete stream"),
         Errno::ENOTSUP => told("pool must be upgraded to receive this stream."),
@@ -172,6 +207,9 @@ pub(super) fn failed(action: Action, error: &ReceiveError, begin: &Begin, reques
         ),
         Errno::E2BIG => told("the stream's list of properties is too large"),
         Errno::ENOENT => action.error("dataset does not exist"),
+        Errno::EBUSY if tokens.before.is_some() => action.error(format_args!(
+            "destination {dataset} contains partially-complete state from \"zfs receive -s\"."
+        )),
         Errno::EBUSY => told("dataset is busy"),
         Errno::ENOSPC => told("out of space"),
         Errno::EROFS => told("pool is read-only"),

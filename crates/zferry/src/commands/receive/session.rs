@@ -3,7 +3,7 @@
 use super::options::{PropertyOptions, Scope};
 use super::package::Package;
 use super::place::{Place, Route, Verdict, Yield};
-use super::sentences::{self, Action};
+use super::sentences::{self, Action, Tokens};
 use super::{Args, NEW_FILE_BYTES};
 use crate::error::CommandError;
 use crate::output::progress;
@@ -96,8 +96,13 @@ impl<'a> Session<'a> {
         let begin = incoming.begin().clone();
         sentences::check_features(&begin)?;
         let (destination, action, mut request) = self.request(&begin, package)?;
-        let failed =
-            |error: ReceiveError, request: &Request| sentences::failed(action, &error, &begin, request);
+        let mut tokens = Tokens {
+            before: self.place()?.token(&destination.dataset),
+            now: None,
+        };
+        let failed = |error: ReceiveError, request: &Request, tokens: &Tokens| {
+            sentences::failed(action, &error, &begin, request, tokens)
+        };
         self.announce(&begin, &destination)?;
         let is_top = self.top.get_or_insert_with(|| destination.dataset.clone()) == &destination.dataset;
         let scope = Scope {
@@ -118,13 +123,18 @@ impl<'a> Session<'a> {
                 .push(("encryption".to_owned(), ZapValue::number(ENCRYPTION_OFF)));
         }
         request.inherited = changes.inherited;
-        incoming.check_kind().map_err(|error| failed(error, &request))?;
+        incoming
+            .check_kind()
+            .map_err(|error| failed(error, &request, &tokens))?;
         if self.args.dry_run {
             return skip(incoming);
         }
         let started = Instant::now();
-        let verdict = self.place()?.check_begin(&begin, &request);
-        if verdict.map_err(|error| failed(error, &request))? == Verdict::Known {
+        let place = self.place()?;
+        let verdict = incoming
+            .list()
+            .and_then(|list| place.check_begin(&begin, list, &request));
+        if verdict.map_err(|error| failed(error, &request, &tokens))? == Verdict::Known {
             if self.args.verbose {
                 let name = destination.snapshot_name();
                 writeln!(io::stdout(), "snap {name} already exists; ignoring")?;
@@ -132,9 +142,16 @@ impl<'a> Session<'a> {
             skip(incoming)?;
             return self.args.summarise(0, started);
         }
-        let received = self
-            .run(incoming, &request)?
-            .map_err(|error| failed(error, &request))?;
+        let received = self.run(incoming, &request)?;
+        let received = match received {
+            Ok(received) => received,
+            Err(error) => {
+                tokens.now = self.place()?.token(&destination.dataset);
+                // What is kept of the stream keeps a pool that was made for it, too.
+                self.has_received |= tokens.now.is_some();
+                return Err(failed(error, &request, &tokens));
+            }
+        };
         self.has_received = true;
         for error in &received.property_errors {
             sentences::property(error, package, &begin, &destination);
@@ -143,7 +160,7 @@ impl<'a> Session<'a> {
             let holds = !self.args.skip_holds;
             let name = destination.snapshot_name();
             let adorned = adorn(self.writer()?, package, &begin, &name, holds);
-            adorned.map_err(|error| failed(error.into(), &request))?;
+            adorned.map_err(|error| failed(error.into(), &request, &tokens))?;
         }
         self.args
             .summarise(received.bytes.saturating_sub(BEGIN_BYTES), started)
@@ -197,6 +214,7 @@ impl<'a> Session<'a> {
         let request = Request {
             parents,
             is_forced: self.args.force,
+            is_resumable: self.args.resumable,
             origin,
             received,
             command: (!self.has_received).then(history_line),
