@@ -17,9 +17,9 @@ use zferry_zstream::record::{Begin, Record};
 
 use super::Arguments;
 use super::pool::{POOL, Pool, Received, examine};
-use super::receive::{Tally, accepted_by_fsck, receive, send, zferry_send};
+use super::receive::{self, Tally, accepted_by_fsck, send, zferry_send};
 use super::same::Sent;
-use crate::tools::{Judges, output, succeed};
+use crate::tools::{Judges, check, output, shown, succeed};
 
 /// Of how many packages a sample has one.
 const SAMPLE: usize = 8;
@@ -161,6 +161,22 @@ fn parts(path: &Path) -> Result<(String, Vec<Part>)> {
     Ok((sent, parts))
 }
 
+/// What both pools have received.
+#[derive(Default)]
+struct Known {
+    /// The guids of snapshots, and their names.
+    names: HashMap<u64, String>,
+    /// What came for a dataset.
+    streams: HashMap<String, Sent>,
+}
+
+impl Known {
+    fn note(&mut self, snapshot: &str, stream: &Path) -> Result<()> {
+        let dataset = snapshot.split('@').next().unwrap_or_default();
+        self.streams.entry(dataset.to_owned()).or_default().note(stream)
+    }
+}
+
 /// Two pools into which one package is received.
 struct Court<'a> {
     judges: &'a Judges,
@@ -184,39 +200,36 @@ impl Court<'_> {
             .args(["pool", "create", "--size", "1G", POOL])
             .arg(&self.image);
         succeed(&mut create)?;
-        let mut received = HashMap::new();
-        let mut streams: HashMap<String, Sent> = HashMap::new();
-        for part in parts {
-            if part.begin.from_guid != 0 && !received.contains_key(&part.begin.from_guid) {
-                let Some(base) = self.base(part, &received)? else {
-                    return Ok(Received::NotJudged);
-                };
-                let dataset = base.split('@').next().unwrap_or_default();
-                let sent = streams.entry(dataset.to_owned()).or_default();
-                sent.note(&self.folder.join("base.zsend"))?;
-                received.insert(part.begin.from_guid, base);
+        let mut received = Known::default();
+        if let Some(before) = self.package_before()? {
+            let (_, parts) = self::parts(&before)?;
+            if self.lacks_origin(&before)? {
+                return Ok(Received::NotJudged);
             }
-            received.insert(part.begin.to_guid, self.name(part)?);
-        }
-        let mut command = Command::new(self.zferry);
-        command
-            .arg("-d")
-            .arg(&self.image)
-            .args(["receive", "--no-progress"]);
-        succeed(command.arg(&self.top).stdin(File::open(path)?))?;
-        examine(&self.folder)?;
-        accepted_by_fsck(&self.image)?;
-        for part in parts {
-            let stream = self.folder.join("part.zsend");
-            cut(path, part, &stream)?;
-            let origin = received.get(&part.begin.from_guid).filter(|_| part.is_clone());
-            let name = self.name(part)?;
-            let dataset = name.split('@').next().unwrap_or_default();
-            streams.entry(dataset.to_owned()).or_default().note(&stream)?;
-            if self.theirs.receive(&stream, &name, origin.map(String::as_str))? == Received::NotJudged {
+            for part in &parts {
+                received.names.insert(part.begin.to_guid, self.name(part)?);
+            }
+            if self.they_receive(&before, &parts, &mut received)? == Received::NotJudged {
                 return Ok(Received::NotJudged);
             }
         }
+        for part in parts {
+            if part.begin.from_guid != 0 && !received.names.contains_key(&part.begin.from_guid) {
+                let Some(base) = self.base(part, &received.names)? else {
+                    return Ok(Received::NotJudged);
+                };
+                received.note(&base, &self.folder.join("base.zsend"))?;
+                received.names.insert(part.begin.from_guid, base);
+            }
+            received.names.insert(part.begin.to_guid, self.name(part)?);
+        }
+        self.receive(path)?;
+        examine(&self.folder)?;
+        accepted_by_fsck(&self.image)?;
+        if self.they_receive(path, parts, &mut received)? == Received::NotJudged {
+            return Ok(Received::NotJudged);
+        }
+        let mut streams = received.streams;
         for part in parts {
             let name = self.name(part)?;
             let dataset = name.split('@').next().unwrap_or_default();
@@ -226,6 +239,65 @@ impl Court<'_> {
             let theirs = self.folder.join("theirs.zsend");
             send(self.judges, self.theirs.folder(), &name, None, "", &theirs)?;
             sent.compare(&ours, &theirs, None).with_context(|| name.clone())?;
+        }
+        Ok(Received::Yes)
+    }
+
+    /// What an incremental replication continues, where that can be sent as a package, too.
+    fn package_before(&self) -> Result<Option<PathBuf>> {
+        let words = &self.package.line.arguments;
+        let is_recursive = words.iter().any(|word| word == "-R" || word == "--replicate");
+        let option = words.iter().position(|word| word == "-i" || word == "-I");
+        let from = option.and_then(|option| words.get(option.saturating_add(1)));
+        let Some(from) = from.filter(|from| is_recursive && from.starts_with('@')) else {
+            return Ok(None);
+        };
+        let path = self.folder.join("before.zsend");
+        let arguments = ["-R".to_owned(), format!("{}{from}", self.sent)];
+        let sent = zferry_send(self.zferry, &self.package.image, &arguments, &path);
+        Ok(sent.is_ok().then_some(path))
+    }
+
+    /// Has zferry receive a package; says whether that cannot be, as a clone's origin lies in a dataset that is younger than
+    /// what was sent, and so is not in it.
+    fn lacks_origin(&self, package: &Path) -> Result<bool> {
+        let mut command = Command::new(self.zferry);
+        command
+            .arg("-d")
+            .arg(&self.image)
+            .args(["receive", "--no-progress"]);
+        command.arg(&self.top).stdin(File::open(package)?);
+        let received = command.output().with_context(|| shown(&command))?;
+        let said = String::from_utf8_lossy(&received.stderr);
+        if said.contains("local origin for clone") {
+            return Ok(true);
+        }
+        check(&command, received.status)?;
+        Ok(false)
+    }
+
+    /// Has zferry receive a package.
+    fn receive(&self, package: &Path) -> Result<()> {
+        let mut command = Command::new(self.zferry);
+        command
+            .arg("-d")
+            .arg(&self.image)
+            .args(["receive", "--no-progress"]);
+        succeed(command.arg(&self.top).stdin(File::open(package)?))
+    }
+
+    /// Has OpenZFS receive the streams of a package.
+    fn they_receive(&self, package: &Path, parts: &[Part], received: &mut Known) -> Result<Received> {
+        for part in parts {
+            let stream = self.folder.join("part.zsend");
+            cut(package, part, &stream)?;
+            let name = self.name(part)?;
+            received.note(&name, &stream)?;
+            let origin = received.names.get(&part.begin.from_guid);
+            let origin = origin.filter(|_| part.is_clone()).map(String::as_str);
+            if self.theirs.receive(&stream, &name, origin)? == Received::NotJudged {
+                return Ok(Received::NotJudged);
+            }
         }
         Ok(Received::Yes)
     }
@@ -266,7 +338,7 @@ impl Court<'_> {
         }
         let stream = self.folder.join("base.zsend");
         zferry_send(self.zferry, &self.package.image, &[source.to_owned()], &stream)?;
-        receive(self.zferry, &self.image, &stream, &into, None)?;
+        receive::receive(self.zferry, &self.image, &stream, &into, None)?;
         let theirs = self.theirs.receive(&stream, &into, None)?;
         Ok((theirs == Received::Yes).then_some(into))
     }

@@ -149,7 +149,7 @@ impl Session {
         let to = format!("{POOL}/tree@step{step}");
         let mut send = self.zferry(&["send", "-R"]);
         if step > 1 {
-            send.args([if step.is_multiple_of(2) { "-I" } else { "-i" }, &from]);
+            send.args(["-I", &from]);
         }
         succeed(send.arg(to).stdout(File::create(self.file(step, "back"))?))
     }
