@@ -2,6 +2,7 @@
 //! dump`, received by `ozfs` into a fresh pool that `zdb -bcc` then walks; and the pools that it receives into.
 
 mod byte_order;
+mod cut;
 mod kernel;
 mod packages;
 mod plan;

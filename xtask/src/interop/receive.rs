@@ -1,18 +1,19 @@
 //! Receives every known plain stream into a pool that zferry makes, an incremental one after its source, and has OpenZFS
 //! look at it: `zdb -bcc` finds nothing wrong and nothing leaked, and `ozfs send` says the same of it as of a pool that
-//! `ozfs recv` made.
+//! `ozfs recv` made. Each is received in pieces, too, and then is the same.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use zferry_fixtures::{Line, corpus, example, target, workspace};
 use zferry_zstream::reader::StreamReader;
 use zferry_zstream::record::Record;
 
 use super::Arguments;
+use super::cut::Cut;
 use super::plan::Plan;
 use super::pool::{POOL, Pool, Received, examine};
 use super::same::Sent;
@@ -154,7 +155,22 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
         }
     };
     let (into, origin) = (&*plan.into, plan.origin.as_deref());
+    let cut = Cut {
+        zferry,
+        source: &stream.image,
+        stream: &path,
+        into,
+        origin,
+        folder: folder.join("cut"),
+    };
+    fs::create_dir(&cut.folder)?;
+    if image.is_file() {
+        let mut copy = Command::new("cp");
+        copy.arg("--sparse=always").arg(&image);
+        succeed(copy.arg(&cut.folder))?;
+    }
     receive(zferry, &image, &path, into, origin)?;
+    cut.receive()?;
     examine(&folder)?;
     accepted_by_fsck(&image)?;
     if theirs.receive(&path, into, origin)? == Received::NotJudged {
@@ -168,6 +184,11 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
         send(judges, pool, snapshot, None, &options, &folder.join(name))
     };
     let ours = whole(&folder, into, "ours.zsend")?;
+    let pieces = whole(&cut.folder, into, "pieces.zsend")?;
+    ensure!(
+        fs::read(&ours)? == fs::read(&pieces)?,
+        "what was received in pieces is not what was received at once"
+    );
     let base = plan.base.as_ref().map(|base| &*base.into);
     let increment =
         |pool: &Path, base, name: &str| send(judges, pool, into, Some(base), &options, &folder.join(name));
