@@ -17,11 +17,13 @@
 //! two MACs are keyed again. Salt, IV and MAC of a block lie in its pointer.
 //!
 //! The facts are those of `zio_crypt.c` and `dsl_crypt.c`. Blocks of the intent log are laid out differently and are
-//! not read here. There is no source of randomness here either: whoever encrypts brings salts, IVs and new keys.
+//! not read here. There is no source of randomness here either: whoever encrypts brings new keys, and the seed from which salts and
+//! IVs follow.
 
 mod cipher;
 mod dnodes;
 mod key;
+mod nonces;
 mod objset;
 mod parameters;
 mod pointer;
@@ -30,6 +32,7 @@ mod wrapping;
 
 pub use cipher::DataKey;
 pub use key::Key;
+pub use nonces::Nonces;
 pub use objset::{ObjsetMacs, objset_macs_in, set_objset_macs};
 pub use parameters::{Iv, KeySalt, Mac};
 pub use pointer::{indirect_mac, verify_indirect_mac};

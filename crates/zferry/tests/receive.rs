@@ -225,13 +225,16 @@ fn what_cannot_be_received_yet_is_refused_by_name() {
     let bench = Bench::new();
     let mut send = Command::new(env!("CARGO_BIN_EXE_zferry"));
     send.arg("-d").arg(example().unwrap().image());
-    let raw = send
-        .args(["send", "-w", "harbour/safe@monday"])
+    let package = send
+        .args(["send", "-w", "-R", "harbour/safe@monday"])
         .output()
         .unwrap()
         .stdout;
     Bench::succeeds(&bench.receive(&["tank/x"], &bench.stream));
-    let error = fails(&bench.receive(&["tank/y"], &raw), 1);
-    assert_eq!(error, "cannot receive: raw streams cannot be received yet\n");
+    let error = fails(&bench.receive(&["tank/y"], &package), 1);
+    assert_eq!(
+        error,
+        "cannot receive: packages of streams cannot be received yet\n"
+    );
     assert_eq!(bench.names(), ["tank", "tank/x", "tank/x@monday"]);
 }

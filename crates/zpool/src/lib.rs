@@ -37,5 +37,5 @@ pub use salvage::is_sound;
 pub use units::{BlockId, ObjectNumber, Txg};
 pub use writer::{
     BeginOptions, CreateOptions, Damage, DatasetId, ObjectInfo, ObjectSetWriter, OwnProperties, PoolLayout,
-    PoolWriter, PropertySource, ScrubOptions, ScrubReport, Slot, TopLayout,
+    PoolWriter, PropertySource, ScrubOptions, ScrubReport, Slot, TopLayout, WrittenKey,
 };

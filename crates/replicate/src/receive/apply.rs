@@ -17,7 +17,7 @@ use zferry_zpool::spa::{EmbeddedType, PreparedBlock};
 use zferry_zpool::{
     BlockId, DatasetId, DatasetPolicies, ObjectInfo, ObjectNumber, ObjectSetWriter, PoolWriter, Slot,
 };
-use zferry_zstream::flags::{BeginFlags, RecordFlags};
+use zferry_zstream::flags::{BeginFlags, FeatureFlags, RecordFlags};
 use zferry_zstream::record::{
     Begin, CompressionType, Free, FreeObjects, Object, Record, Redact, Spill, TO_END, Write, WriteByRef,
     WriteEmbedded,
@@ -60,12 +60,16 @@ pub(super) struct Applier<'w> {
     endian: Endian,
     /// The guid of the snapshot that is received.
     guid: u64,
+    /// The first object of the newest block of dnodes of a raw stream.
+    pub(super) range: Option<u64>,
+    /// Whether the stream is raw.
+    is_raw: bool,
     /// Whether the stream holds all there is, so that it replaces what is there.
     is_full: bool,
     /// Whether objects and spill blocks are marked as the sender knows them.
     marks_spill: bool,
     /// The object that blocks were written to last, and the size of its blocks, in bytes.
-    last: Option<(u64, u64)>,
+    pub(super) last: Option<(u64, u64)>,
     /// The highest object that there was a record for.
     highest: u64,
     has_committed: bool,
@@ -88,6 +92,8 @@ impl<'w> Applier<'w> {
             policies,
             endian,
             guid: begin.to_guid,
+            range: None,
+            is_raw: begin.version_info.features().contains(FeatureFlags::RAW),
             is_full: begin.from_guid == 0,
             marks_spill: begin.flags.contains(BeginFlags::SPILL_BLOCK),
             last: None,
@@ -163,6 +169,7 @@ impl<'w> Applier<'w> {
         self.highest = self.highest.max(object_of(&item.record));
         match item.record {
             Record::Object(object) => match item.body {
+                Body::Bytes(area) if self.is_raw => self.raw_object(&object, &area),
                 Body::Bytes(bonus) => self.object(&object, bonus),
                 Body::Ready(_) => Err(ReceiveError::Internal.into()),
             },
@@ -176,11 +183,17 @@ impl<'w> Applier<'w> {
             Record::Free(free) => self.free(&free),
             Record::Redact(redact) => self.redact(&redact),
             Record::Spill(spill) => self.spill(&spill, &item.record, item.body),
-            Record::Begin(_) | Record::End(_) | Record::ObjectRange(_) => Err(ReceiveError::Internal.into()),
+            Record::ObjectRange(range) => self.object_range(&range),
+            Record::Begin(_) | Record::End(_) => Err(ReceiveError::Internal.into()),
         }
     }
 
-    fn objects(&mut self) -> Result<ObjectSetWriter<'_>, Failure> {
+    /// The byte order of the stream's records.
+    pub(super) const fn endian(&self) -> Endian {
+        self.endian
+    }
+
+    pub(super) fn objects(&mut self) -> Result<ObjectSetWriter<'_>, Failure> {
         Ok(self.writer.objects(self.dataset)?)
     }
 
@@ -267,6 +280,14 @@ impl<'w> Applier<'w> {
                 }
             };
             return self.write_block(write.object, write.offset, block_size, &block);
+        }
+        if self.is_raw {
+            return Err(RecordFault::RawBlock {
+                object: write.object,
+                found: write.logical_size,
+                expected: block_size,
+            }
+            .into());
         }
         let payload = match body {
             // Its object kept the smaller blocks that it has here.
@@ -422,6 +443,7 @@ impl<'w> Applier<'w> {
         Ok(Recipe {
             policy: Arc::new(policy),
             object_type,
+            is_raw: self.is_raw,
         })
     }
 }

@@ -5,6 +5,7 @@
 
 use super::ReceiveError;
 use super::payload::to_our_order;
+use super::raw::sealed_block;
 use std::ops::Range;
 use std::sync::Arc;
 use zferry_blocks::compress::Compression;
@@ -58,6 +59,8 @@ pub(super) struct Recipe {
     pub(super) policy: Arc<BlockPolicy>,
     /// The type that its pointer states.
     pub(super) object_type: ObjectType,
+    /// Whether its sender has sealed it.
+    pub(super) is_raw: bool,
 }
 
 impl Batch {
@@ -136,6 +139,10 @@ impl Recipe {
         stream: Endian,
         room: &mut Room,
     ) -> Result<Draft, ReceiveError> {
+        if self.is_raw {
+            let sealed = sealed_block(record, self.object_type, stream).ok_or(ReceiveError::Internal)?;
+            return Ok(self.policy.draft_sealed(&sealed, memory, place)?);
+        }
         let content_type = match record {
             Record::Write(write) => {
                 if write.compression != CompressionType::NONE

@@ -144,7 +144,10 @@ fn existing(
     let (mut base_found, mut is_modified) = (None, false);
     if let Some(snapshot) = source {
         base_found = Some(base(dsl, begin, redaction, snapshot)?);
-        is_modified = is_modified_since(dsl, head, snapshot)?;
+        // Between the sets of initialization vectors that a raw stream is about, there must be no other.
+        let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+        is_modified = is_modified_since(dsl, head, snapshot)?
+            || (is_raw && head.phys.prev_snapshot != Some(snapshot.number));
     }
     Ok(Existing {
         is_busy: is_busy || head.phys.flags.contains(DatasetFlags::INCONSISTENT),

@@ -62,6 +62,10 @@ errnos! {
     EDQUOT = 122;
     /// What should become the parent is no file system.
     ZFS_ERR_WRONG_PARENT = 1033;
+    /// A raw stream continues a snapshot whose set of initialization vectors has no identity.
+    ZFS_ERR_FROM_IVSET_GUID_MISSING = 1034;
+    /// A raw stream continues a snapshot that was encrypted with other initialization vectors.
+    ZFS_ERR_FROM_IVSET_GUID_MISMATCH = 1035;
     /// A raw stream by a sender that does not mark spill blocks.
     ZFS_ERR_SPILL_BLOCK_FLAG_MISSING = 1036;
     /// The stream has a feature that nobody knows.
@@ -74,6 +78,8 @@ errnos! {
     ZFS_ERR_BADPROP = 1044;
     /// A full stream goes on where an existing dataset was being overwritten, and nobody says that it may be.
     ZFS_ERR_RESUME_EXISTS = 1047;
+    /// The stream is encrypted in a way that is not known.
+    ZFS_ERR_CRYPTO_NOTSUP = 1048;
 }
 
 impl fmt::Display for Errno {

@@ -2,6 +2,7 @@
 
 use super::Errno;
 use super::rules::begin::BeginError;
+use super::rules::key_data::KeyDataError;
 use super::rules::record::RecordFault;
 use std::io;
 use zferry_zpool::Error as PoolError;
@@ -18,6 +19,9 @@ pub enum ReceiveError {
     /// The stream cannot go into this pool, or not to this place.
     #[error(transparent)]
     Begin(#[from] BeginError),
+    /// What a raw stream says of its encryption cannot be received, or not to this place.
+    #[error(transparent)]
+    KeyData(#[from] KeyDataError),
     /// The list behind BEGIN cannot be read.
     #[error("the list in the stream's BEGIN record cannot be read: {0}")]
     BeginList(zferry_nvlist::DecodeError),
@@ -66,6 +70,7 @@ impl ReceiveError {
         match self {
             Self::Stream(error) => stream_errno(&error.kind),
             Self::Begin(error) => error.errno(),
+            Self::KeyData(error) => error.errno(),
             Self::BeginList(_) => Errno::EINVAL,
             Self::Record { fault, .. } => fault.errno(),
             Self::Pool(error) => pool_errno(error),

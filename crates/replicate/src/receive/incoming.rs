@@ -116,11 +116,6 @@ impl<S: Source> Incoming<S> {
     /// # Errors
     /// [`ReceiveError::NotYet`], saying what kind of stream it is; [`ReceiveError::BeginList`].
     pub fn check_kind(&self) -> Result<(), ReceiveError> {
-        let features = self.begin.version_info.features();
-        let kinds = [(features.contains(FeatureFlags::RAW), "raw streams")];
-        if let Some((_, kind)) = kinds.into_iter().find(|(is_so, _)| *is_so) {
-            return Err(ReceiveError::NotYet(kind));
-        }
         self.list().map(drop)
     }
 

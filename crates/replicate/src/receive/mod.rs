@@ -24,6 +24,8 @@ mod incoming;
 mod payload;
 mod pipeline;
 mod properties;
+mod raw;
+mod raw_objects;
 mod reading;
 mod recent;
 mod resume;
@@ -112,5 +114,6 @@ pub fn receive<S: Source + Send>(
     let begin = incoming.begin().clone();
     let dsl = DslPool::new(writer.pool());
     let (place, resumed) = begin::place(&dsl, &begin, incoming.list()?, request)?;
-    work::Work::new(place, resumed, &begin, request).run(writer, incoming, progress)
+    let raw = raw::key_data(&dsl, &begin, incoming.list()?, place)?;
+    work::Work::new(place, resumed, &begin, request, raw).run(writer, incoming, progress)
 }

@@ -7,7 +7,9 @@ use super::rules::record::RecordRules;
 use std::collections::HashMap;
 use std::sync::Arc;
 use zferry_zpool::DatasetPolicies;
+use zferry_zpool::dmu::ObjectType;
 use zferry_zpool::spa::BlockPolicy;
+use zferry_zstream::flags::FeatureFlags;
 use zferry_zstream::reader::{Place, StreamReader};
 use zferry_zstream::record::{Begin, Record};
 use zferry_zstream::source::Source;
@@ -23,6 +25,7 @@ pub(super) struct Reading<'a, S> {
     rules: RecordRules,
     recent: RecentObjects,
     policies: DatasetPolicies,
+    is_raw: bool,
     /// The policies in use, by type, compression and checksum of an object.
     known: HashMap<(u8, u8, u8), Arc<BlockPolicy>>,
     is_done: bool,
@@ -36,6 +39,7 @@ impl<'a, S: Source> Reading<'a, S> {
             rules: RecordRules::of(begin),
             recent: RecentObjects::default(),
             policies,
+            is_raw: begin.version_info.features().contains(FeatureFlags::RAW),
             known: HashMap::new(),
             is_done: false,
         }
@@ -71,7 +75,12 @@ impl<'a, S: Source> Reading<'a, S> {
             if let Record::Object(object) = &record {
                 self.recent.note(object);
             }
-            let recipe = recipe(&self.recent, &mut self.known, &self.policies, &record);
+            let policy = policy(&self.recent, &mut self.known, &self.policies, &record);
+            let recipe = policy.map(|(object_type, policy)| Recipe {
+                policy,
+                object_type,
+                is_raw: self.is_raw,
+            });
             batch.push(Item {
                 position,
                 end,
@@ -85,12 +94,12 @@ impl<'a, S: Source> Reading<'a, S> {
 }
 
 /// How the block behind a record is made ready, where its object is known and the block is one of its own.
-fn recipe(
+fn policy(
     recent: &RecentObjects,
     known: &mut HashMap<(u8, u8, u8), Arc<BlockPolicy>>,
     policies: &DatasetPolicies,
     record: &Record,
-) -> Option<Recipe> {
+) -> Option<(ObjectType, Arc<BlockPolicy>)> {
     let (object, block_type) = match record {
         Record::Write(write) => {
             let object = recent.get(write.object)?;
@@ -107,8 +116,5 @@ fn recipe(
     let policy = known
         .entry((block_type.0, compression, checksum))
         .or_insert_with(|| Arc::new(policies.for_object(block_type, checksum, compression)));
-    Some(Recipe {
-        policy: Arc::clone(policy),
-        object_type: block_type,
-    })
+    Some((block_type, Arc::clone(policy)))
 }

@@ -4,6 +4,7 @@ use super::apply::Applier;
 use super::begin::{HIDDEN, Place, options};
 use super::properties::Properties;
 use super::resume::{self, Point, Resumed};
+use super::rules::key_data::KeyData;
 use super::rules::redaction::Redaction;
 use super::{Incoming, Progress, ReceiveError, Received, Request, pipeline};
 use zferry_zpool::{DatasetId, Error, PoolWriter};
@@ -20,6 +21,8 @@ pub(super) struct Work<'a> {
     begin: &'a Begin,
     request: &'a Request,
     properties: Properties<'a>,
+    /// How a raw stream is encrypted.
+    raw: Option<KeyData>,
     /// What it made: each after the one that it lies below, the one that is received into last.
     made: Vec<DatasetId>,
     /// Whether any of it is in the pool for good.
@@ -34,6 +37,7 @@ impl<'a> Work<'a> {
         resumed: Option<Resumed>,
         begin: &'a Begin,
         request: &'a Request,
+        raw: Option<KeyData>,
     ) -> Self {
         Self {
             place,
@@ -41,6 +45,7 @@ impl<'a> Work<'a> {
             begin,
             request,
             properties: Properties::new(request),
+            raw,
             made: Vec::new(),
             is_committed: false,
             is_kept: false,
@@ -134,6 +139,9 @@ impl<'a> Work<'a> {
         self.made.push(resumed.dataset);
         self.is_committed = true;
         self.is_kept = true;
+        if let Some(raw) = &self.raw {
+            writer.begin_raw(resumed.dataset, &raw.set)?;
+        }
         self.set_first_properties(writer)?;
         Ok(resumed.dataset)
     }
@@ -151,6 +159,13 @@ impl<'a> Work<'a> {
             Place::Over { head, base } => writer.begin_hidden(head, HIDDEN, base, &options)?,
         };
         self.made.push(dataset);
+        if let Some(raw) = &self.raw {
+            // What exists keeps its key until all has come.
+            if matches!(self.place, Place::New(_)) {
+                writer.receive_key(dataset, &raw.key)?;
+            }
+            writer.begin_raw(dataset, &raw.set)?;
+        }
         self.set_first_properties(writer)?;
         Ok(dataset)
     }
@@ -187,7 +202,15 @@ impl<'a> Work<'a> {
         }
         resume::forget(writer, target)?;
         let (snapshot, begin) = (&self.request.destination.snapshot, self.begin);
-        writer.finish_dataset(target, snapshot, begin.to_guid, begin.creation_time)?;
+        let made = writer.finish_dataset(target, snapshot, begin.to_guid, begin.creation_time)?;
+        if let Some(raw) = &self.raw {
+            if matches!(self.place, Place::Over { .. }) {
+                writer.receive_key(target, &raw.key)?;
+            }
+            if raw.to_ivset_guid != 0 {
+                writer.set_ivset_guid(made, raw.to_ivset_guid)?;
+            }
+        }
         if target != dataset {
             writer.destroy_head(dataset)?;
         }

@@ -11,6 +11,7 @@ mod object_type;
 mod open_object;
 mod open_set;
 mod post_order;
+mod set_crypt;
 mod traverse;
 
 pub(crate) use allowance::Allowance;
@@ -19,7 +20,9 @@ pub use dnode::{Dnode, DnodeFlags, SLOT_BYTES};
 pub use object::Object;
 pub use object_set::{ObjectSet, ObjectSetType};
 pub use object_type::ObjectType;
-pub use open_set::ObjectSpec;
+pub use open_set::{ObjectSpec, RawSet};
+pub use set_crypt::SealedDnodes;
+pub(crate) use set_crypt::SetCrypt;
 pub use traverse::{ReadAhead, ResumeAt, Stop, Traversal, Visit};
 
 pub(crate) use intent_log::LogHeader;

@@ -4,8 +4,9 @@
 //! hold them. Content of small objects (tables, lists) stays here as bytes until the object is written out.
 
 use super::ledger::Ledger;
+use super::set_crypt::SetCrypt;
 use super::{Dnode, DnodeFlags, ObjectType};
-use crate::spa::{Block, BlockPointer, BlockPolicy, BlockWriter, PreparedBlock, Purpose};
+use crate::spa::{Block, BlockPointer, BlockPolicy, BlockReader, BlockWriter, PreparedBlock, Purpose};
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Txg, Unsupported};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,12 +30,25 @@ pub(crate) struct OpenObject {
     content_bytes: usize,
     /// Whether the dnode differs from the one in its block.
     pub(crate) is_dirty: bool,
+    /// What reads its blocks, where that takes a key.
+    reader: Option<Arc<BlockReader>>,
 }
 
 /// Whom writing an object's blocks concerns.
 pub(crate) struct Context<'a> {
     pub(crate) io: &'a mut BlockWriter,
     pub(crate) ledger: &'a mut Ledger,
+    pub(crate) crypt: &'a mut SetCrypt,
+}
+
+impl Context<'_> {
+    /// Writes a block, which is sealed where the set's blocks are.
+    fn write(&mut self, block: &PreparedBlock, fill: u64, purpose: Purpose) -> Result<BlockPointer, Error> {
+        match self.crypt.seal(block)? {
+            Some(sealed) => self.io.write(&sealed, fill, purpose),
+            None => self.io.write(block, fill, purpose),
+        }
+    }
 }
 
 /// How an object set's blocks are stored.
@@ -84,7 +98,18 @@ impl OpenObject {
             content: BTreeMap::new(),
             content_bytes: 0,
             is_dirty: false,
+            reader: None,
         }
+    }
+
+    /// The same, whose blocks `reader` reads, where there is one.
+    pub(crate) fn with_reader(mut self, reader: Option<Arc<BlockReader>>) -> Self {
+        self.reader = reader;
+        self
+    }
+
+    fn reader<'a>(&'a self, io: &'a BlockWriter) -> &'a BlockReader {
+        self.reader.as_ref().unwrap_or(&io.reader)
     }
 
     fn top(&self) -> u8 {
@@ -155,7 +180,7 @@ impl OpenObject {
                 Corrupt::new(format!("object {number}: {pointer} where level {level} is due")).into(),
             );
         }
-        io.reader.read_cached(pointer)
+        self.reader(io).read_cached(pointer)
     }
 
     /// Makes the indirect block of a level that a number leads through one in change, and all above it.
@@ -226,6 +251,22 @@ impl OpenObject {
         while self.dnode.levels < levels {
             self.add_level();
         }
+        Ok(())
+    }
+
+    /// Changes the size of indirect blocks, where there are none.
+    pub(crate) fn set_indirect_shift(&mut self, shift: u8) -> Result<(), Error> {
+        if shift == self.dnode.indirect_shift {
+            return Ok(());
+        }
+        if self.dnode.levels > 1 || !(12..=17).contains(&shift) {
+            let number = self.number;
+            return Err(Error::Invalid(format!(
+                "object {number}: indirect blocks of 2^{shift} bytes"
+            )));
+        }
+        self.dnode.indirect_shift = shift;
+        self.is_dirty = true;
         Ok(())
     }
 
@@ -321,7 +362,7 @@ impl OpenObject {
             } else {
                 Purpose::Data
             };
-            context.io.write(block, fill, purpose)?
+            context.write(block, fill, purpose)?
         };
         self.replace(context, 0, id, new)?;
         self.extend_to(id);
@@ -363,7 +404,7 @@ impl OpenObject {
         if pointer.is_redacted() {
             return Err(Unsupported::Redacted.into());
         }
-        Ok(Some(Cow::Owned(io.reader.read(&pointer)?.bytes)))
+        Ok(Some(Cow::Owned(self.reader(io).read(&pointer)?.bytes)))
     }
 
     /// The content of a data block, zeros for a hole.
@@ -497,7 +538,7 @@ impl OpenObject {
         context: &mut Context<'_>,
         block: &PreparedBlock,
     ) -> Result<(), Error> {
-        let new = context.io.write(block, 1, Purpose::Metadata)?;
+        let new = context.write(block, 1, Purpose::Metadata)?;
         self.remove_spill(context)?;
         context.ledger.born(&new);
         self.dnode.used = self.dnode.used.saturating_add(new.allocated());
@@ -562,7 +603,10 @@ impl OpenObject {
                     .map(BlockPointer::fill)
                     .fold(0, u64::saturating_add);
                 let policy = policies.of(self.dnode.object_type, level);
-                let block = policy.prepare_at(self.dnode.object_type, level, encode_pointers(&pointers))?;
+                let content = encode_pointers(&pointers);
+                let block = context
+                    .crypt
+                    .indirect(policy, self.dnode.object_type, level, content)?;
                 context.io.write(&block, fill, Purpose::Metadata)?
             };
             // What leads here is in change as well, but for what only grew on top.

@@ -3,11 +3,13 @@
 use super::intent_log::{HEADER_BYTES, HEADER_OFFSET, LogHeader};
 use super::ledger::Ledger;
 use super::open_object::{Context, OpenObject, Policies};
+use super::set_crypt::{SealedDnodes, SetCrypt};
 use super::{Dnode, DnodeFlags, ObjectSet, ObjectSetType, ObjectType, SLOT_BYTES};
-use crate::spa::{BlockPointer, BlockPolicy, BlockWriter, Feature, Purpose};
+use crate::spa::{BlockPointer, BlockPolicy, BlockReader, BlockWriter, Feature, Purpose, Sealer};
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Txg};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u64};
 
 /// The size of a block of dnodes, in bytes, and how many slots it has.
@@ -17,6 +19,11 @@ const SLOTS: u64 = 32;
 const SET_BYTES: usize = 4096;
 /// Where in it the head of the intent log is.
 const INTENT_LOG: Range<usize> = HEADER_OFFSET..HEADER_OFFSET + HEADER_BYTES;
+/// Where in it the first byte of its flags is, with the one that says that space is counted by user in full.
+const FLAGS: usize = 712;
+const USERS_COUNTED: u8 = 1;
+/// Where in it the two codes of an encrypted set are.
+const MACS: Range<usize> = 720..784;
 /// Where the other dnodes are in it.
 const ACCOUNTING_DNODES: [usize; 3] = [1024, 1536, 2048];
 /// The meta-dnode of a dataset is high enough for every object number from the beginning.
@@ -139,6 +146,23 @@ impl ObjectSpec {
     }
 }
 
+/// What a raw stream says of the object set that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawSet {
+    /// How high the tree of its dnodes is.
+    pub levels: u8,
+    /// The size of that tree's indirect blocks as a power of two.
+    pub indirect_shift: u8,
+    /// Its checksum function, or 0.
+    pub checksum: u8,
+    /// Its compression function, or 0.
+    pub compression: u8,
+    /// The last block of dnodes.
+    pub max_block: BlockId,
+    /// What authenticates the set.
+    pub portable_mac: [u8; 32],
+}
+
 /// What an object number leads to.
 #[derive(Clone, Debug)]
 pub(crate) enum SlotState {
@@ -162,6 +186,8 @@ pub(crate) struct OpenSet {
     pub(crate) is_dirty: bool,
     /// Where the search for a free object number begins.
     hint: u64,
+    /// How its blocks are sealed.
+    pub(crate) crypt: SetCrypt,
 }
 
 impl OpenSet {
@@ -186,6 +212,7 @@ impl OpenSet {
             policies,
             is_dirty: true,
             hint: 1,
+            crypt: SetCrypt::Plain,
         }
     }
 
@@ -221,7 +248,74 @@ impl OpenSet {
             policies,
             is_dirty: false,
             hint: 1,
+            crypt: SetCrypt::of(&root),
         })
+    }
+
+    /// Makes the set what a raw stream says, whose blocks are to come as their sender has sealed them.
+    ///
+    /// What users have is no longer known to be right, and has no code that is.
+    pub(crate) fn begin_raw(&mut self, raw: &RawSet) -> Result<(), Error> {
+        let dnode = &mut self.meta.dnode;
+        if self.root.is_hole() {
+            (dnode.levels, dnode.indirect_shift) = (raw.levels, raw.indirect_shift);
+        }
+        if (dnode.levels, dnode.indirect_shift) != (raw.levels, raw.indirect_shift) {
+            return Err(Error::Invalid(
+                "an object set of another shape than the stream has".to_owned(),
+            ));
+        }
+        (dnode.checksum, dnode.compression) = (raw.checksum, raw.compression);
+        dnode.max_block = raw.max_block;
+        self.header.resize(SET_BYTES.max(self.header.len()), 0);
+        if let Some(macs) = self.header.get_mut(MACS)
+            && let Some((portable, local)) = macs.split_at_mut_checked(raw.portable_mac.len())
+        {
+            portable.copy_from_slice(&raw.portable_mac);
+            local.fill(0);
+        }
+        if let Some(flags) = self.header.get_mut(FLAGS) {
+            *flags &= !USERS_COUNTED;
+        }
+        self.crypt = SetCrypt::Raw(BTreeMap::new());
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// Has its blocks read and sealed with the key.
+    ///
+    /// # Errors
+    /// Where the set is not authenticated by the key.
+    pub(crate) fn unlock(&mut self, reader: Arc<BlockReader>, sealer: Sealer) -> Result<(), Error> {
+        if !self.root.is_hole() {
+            reader.read_cached(&self.root)?;
+        }
+        self.meta = self.meta.clone().with_reader(Some(Arc::clone(&reader)));
+        self.crypt = SetCrypt::Open {
+            reader,
+            sealer: Box::new(sealer),
+        };
+        Ok(())
+    }
+
+    /// Whether its blocks come as their sender has sealed them.
+    pub(crate) const fn is_raw(&self) -> bool {
+        matches!(self.crypt, SetCrypt::Raw(_))
+    }
+
+    /// Says how the block of dnodes that begins with `first` is sealed.
+    pub(crate) fn set_sealed_dnodes(
+        &mut self,
+        first: ObjectNumber,
+        sealed: SealedDnodes,
+    ) -> Result<(), Error> {
+        let SetCrypt::Raw(blocks) = &mut self.crypt else {
+            return Err(Error::Invalid(
+                "sealed dnodes in a set that is not raw".to_owned(),
+            ));
+        };
+        blocks.insert(first.0 / SLOTS, sealed);
+        Ok(())
     }
 
     /// An estimate of the memory that it takes, in bytes.
@@ -310,7 +404,8 @@ impl OpenSet {
             }
             let dnode = Dnode::decode(bytes, Endian::Little)
                 .map_err(|error| Corrupt::new(format!("object {number}: {error}")))?;
-            self.objects.insert(number.0, OpenObject::new(number, dnode));
+            let object = OpenObject::new(number, dnode).with_reader(self.crypt.reader());
+            self.objects.insert(number.0, object);
         }
         let object = self.objects.get_mut(&number.0);
         object.ok_or_else(|| Error::Missing(format!("object {number}")))
@@ -336,6 +431,7 @@ impl OpenSet {
         let mut context = Context {
             io,
             ledger: &mut self.ledger,
+            crypt: &mut self.crypt,
         };
         change(object, &mut context)
     }
@@ -405,7 +501,8 @@ impl OpenSet {
         if self.objects.len() >= OPEN_MAX {
             self.settle(io)?;
         }
-        let mut object = OpenObject::new(number, spec.dnode()?);
+        let object = OpenObject::new(number, spec.dnode()?);
+        let mut object = object.with_reader(self.crypt.reader());
         object.is_dirty = true;
         self.is_dirty = true;
         self.store(io, &object)?;
@@ -451,6 +548,7 @@ impl OpenSet {
             let mut context = Context {
                 io,
                 ledger: &mut self.ledger,
+                crypt: &mut self.crypt,
             };
             object.write_out(&mut context, &self.policies)?;
             self.store(io, &object)?;
@@ -464,17 +562,16 @@ impl OpenSet {
         let mut context = Context {
             io,
             ledger: &mut self.ledger,
+            crypt: &mut self.crypt,
         };
         for (id, content) in self.meta.take_content() {
             let fill = objects_in(&content);
-            let block = self.policies.metadata.prepare(ObjectType::DNODE, content)?;
+            let old = self.meta.pointer(context.io, 0, id)?;
+            let block = context.crypt.dnodes(&self.policies.metadata, id, &old, content)?;
             self.meta.write_block(&mut context, id, &block, fill)?;
         }
         self.meta.write_out_indirect(&mut context, &self.policies)?;
-        let block = self
-            .policies
-            .metadata
-            .prepare(ObjectType::OBJSET, self.encode())?;
+        let block = self.crypt.set(&self.policies.metadata, self.encode())?;
         let root = io.write(&block, self.fill(), Purpose::Metadata)?;
         self.ledger.born(&root);
         self.ledger.kill(&self.root, io)?;
@@ -558,12 +655,14 @@ impl OpenSet {
             let mut context = Context {
                 io,
                 ledger: &mut self.ledger,
+                crypt: &mut self.crypt,
             };
             object.free_all(&mut context)?;
         }
         let mut context = Context {
             io,
             ledger: &mut self.ledger,
+            crypt: &mut self.crypt,
         };
         self.meta.free_all(&mut context)?;
         let root = std::mem::take(&mut self.root);

@@ -115,7 +115,8 @@ impl DslPool<'_> {
     }
 }
 
-fn wrapped(entries: &[ZapEntry]) -> Result<WrappedKey, Error> {
+/// The key in the entries of a key's table.
+pub(crate) fn wrapped(entries: &[ZapEntry]) -> Result<WrappedKey, Error> {
     let value = |name: &str| {
         let mut entries = entries.iter();
         let found = entries.find(|entry| entry.name == name.as_bytes())?;

@@ -31,6 +31,7 @@ pub use encryption::Encryption;
 pub use entity::{Entity, EntityKind};
 pub use holds::Hold;
 pub use keystore::LoadKeyError;
+pub(crate) use keystore::wrapped as wrapped_key;
 pub use names::{EntityName, NameError, Part, check_entity_name, check_pool_name};
 pub use pool::DslPool;
 pub use pool_stats::FeatureState;

@@ -3,7 +3,7 @@
 //! Nothing here knows where the block will lie, so worker threads can do it for many blocks at once.
 
 use super::shared::{Room, SharedBytes};
-use super::{BlockPointer, Dva, EmbeddedType};
+use super::{BlockPointer, CryptParameters, Dva, EmbeddedType};
 use crate::dmu::ObjectType;
 use crate::{Corrupt, Error, Txg};
 use std::cell::RefCell;
@@ -35,17 +35,6 @@ pub struct BlockPolicy {
     /// How many copies are stored: 1–3.
     pub copies: usize,
     pub(crate) summer: Summer,
-}
-
-/// What an encrypted block's pointer holds beside its addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CryptParameters {
-    /// What the block's key is made with.
-    pub salt: [u8; 8],
-    /// The initialisation vector.
-    pub iv: [u8; 12],
-    /// The message authentication code.
-    pub mac: [u8; 16],
 }
 
 /// A block that only lacks its place.
@@ -83,13 +72,13 @@ pub(crate) enum Form {
 /// A block that only lacks its place, and memory of its own.
 #[derive(Debug)]
 pub struct Draft {
-    block: PreparedBlock,
-    place: Place,
+    pub(super) block: PreparedBlock,
+    pub(super) place: Place,
 }
 
 /// Where the stored bytes of a draft are.
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     /// There are none.
     None,
     /// A part of the memory that its content is in.
@@ -240,38 +229,10 @@ impl PreparedBlock {
                 words[11] = fill;
                 words[12..].copy_from_slice(&sum.0);
                 if let Some(crypt) = crypt {
-                    self.add_crypt(&mut words, crypt, *sum, *checksum);
+                    crypt.put_into(&mut words, self, *sum, *checksum, *endian);
                 }
                 BlockPointer::from_words(words)
             }
-        }
-    }
-
-    /// Puts the parameters of encryption into a pointer: in place of the third address, of half of the fill, and of half
-    /// of the checksum. A block that is authenticated only has its code there, and nothing else.
-    fn add_crypt(
-        &self,
-        words: &mut [u64; 16],
-        crypt: &CryptParameters,
-        sum: Checksum,
-        checksum: ChecksumAlgorithm,
-    ) {
-        let [first, second] = sum.truncated(checksum);
-        let (mac, _) = crypt.mac.as_chunks::<8>();
-        let (iv, iv_end) = crypt.iv.as_chunks::<8>();
-        words[6] |= 1 << 61;
-        words[12] = first;
-        words[13] = second;
-        for (word, bytes) in words[14..].iter_mut().zip(mac) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        if self.level == 0 && self.object_type.is_encrypted() {
-            words[4] = u64::from_le_bytes(crypt.salt);
-            words[5] = iv.first().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-            let high = iv_end
-                .first_chunk::<4>()
-                .map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            words[11] = words[11] & 0xffff_ffff | u64::from(high) << 32;
         }
     }
 }
@@ -454,35 +415,13 @@ impl BlockPolicy {
         )
     }
 
-    /// Makes a block ready as a raw stream carries it: encrypted or authenticated, in the byte order of its writer.
-    ///
-    /// # Errors
-    /// Where it cannot be summed.
-    pub fn prepare_raw(
+    pub(super) fn block(
         &self,
         object_type: ObjectType,
+        level: u8,
         logical_size: u64,
-        compression: Compression,
-        endian: Endian,
-        payload: Vec<u8>,
-        crypt: CryptParameters,
-    ) -> Result<PreparedBlock, Error> {
-        let mut block = self.store(object_type, 0, logical_size, compression, payload, Some(crypt))?;
-        if let Form::Stored {
-            endian: stored,
-            sum,
-            checksum,
-            bytes,
-            ..
-        } = &mut block.form
-        {
-            *stored = endian;
-            *sum = self.sum(*checksum, bytes, endian)?;
-        }
-        Ok(block)
-    }
-
-    fn block(&self, object_type: ObjectType, level: u8, logical_size: u64, form: Form) -> PreparedBlock {
+        form: Form,
+    ) -> PreparedBlock {
         PreparedBlock {
             object_type,
             level,
@@ -492,7 +431,12 @@ impl BlockPolicy {
         }
     }
 
-    fn sum(&self, checksum: ChecksumAlgorithm, bytes: &[u8], endian: Endian) -> Result<Checksum, Error> {
+    pub(super) fn sum(
+        &self,
+        checksum: ChecksumAlgorithm,
+        bytes: &[u8],
+        endian: Endian,
+    ) -> Result<Checksum, Error> {
         let sum = self.summer.sum(checksum, bytes, endian);
         sum.map_err(|error| Error::Invalid(error.to_string()))
     }
@@ -504,7 +448,6 @@ impl BlockPolicy {
         logical_size: u64,
         compression: Compression,
         bytes: Vec<u8>,
-        crypt: Option<CryptParameters>,
     ) -> Result<PreparedBlock, Error> {
         let sum = self.sum(self.checksum, &bytes, Endian::Little)?;
         Ok(self.block(
@@ -517,7 +460,7 @@ impl BlockPolicy {
                 sum,
                 bytes: bytes.into(),
                 endian: Endian::Little,
-                crypt,
+                crypt: None,
             },
         ))
     }

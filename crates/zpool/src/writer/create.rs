@@ -220,6 +220,7 @@ impl PoolWriter {
             is_failed: false,
             is_uncertain: false,
             known,
+            keys: super::keys::Keys::default(),
             destroys: super::DESTROYS,
         })
     }

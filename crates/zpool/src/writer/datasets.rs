@@ -1,6 +1,5 @@
 //! Making datasets and snapshots.
 
-use super::clones::KEY;
 use super::file_system;
 use super::{DatasetId, PoolWriter};
 use crate::dmu::{ObjectSetType, ObjectSpec, ObjectType, OpenSet, Policies, metadata_policy};
@@ -262,7 +261,8 @@ impl PoolWriter {
     pub(super) fn begin_set(&mut self, id: DatasetId, set_type: ObjectSetType) -> Result<(), Error> {
         let prev = self.dataset(id.0)?.prev_snapshot_txg;
         let policies = self.policies(id)?;
-        let set = OpenSet::create(set_type, policies, false, prev);
+        let mut set = OpenSet::create(set_type, policies, false, prev);
+        self.unlock(id, &mut set)?;
         self.sets.insert(id.0, set);
         Ok(())
     }
@@ -288,7 +288,8 @@ impl PoolWriter {
     /// Where the properties cannot be read.
     pub fn policies(&mut self, id: DatasetId) -> Result<Policies, Error> {
         let dir = self.dataset(id.0)?.dir;
-        let embeds = self.feature_count(Feature::EmbeddedData)? > 0;
+        // What is encrypted does not lie in pointers.
+        let embeds = self.feature_count(Feature::EmbeddedData)? > 0 && self.key_of(dir)?.is_none();
         let (compression, level) = compression_of(self.inherited(dir, "compression")?);
         let checksum = match self.inherited(dir, "checksum")?.map(|id| id & 0xff) {
             Some(number) => u8::try_from(number)
@@ -365,7 +366,7 @@ impl PoolWriter {
         let Some(dir) = parent.map(|parent| self.find_dir(parent)).transpose()?.flatten() else {
             return Ok(());
         };
-        if self.is_table(dir)? && self.table_get(dir, KEY)?.is_some() {
+        if self.key_of(dir)?.is_some() {
             return Err(Unsupported::Encrypted.into());
         }
         Ok(())
@@ -506,6 +507,10 @@ impl PoolWriter {
         };
         let number = self.new_dataset_object(&snapshot)?;
         self.copy_features(id.0, number)?;
+        if self.key_of(head.dir)?.is_some() {
+            let ivset = self.environment.guid();
+            self.set_ivset_guid(number, ivset)?;
+        }
 
         if let Some(prev) = head.prev_snapshot {
             let mut prev_phys = self.dataset(prev)?;
@@ -589,7 +594,8 @@ impl PoolWriter {
         }
         self.forget_livelist(phys.dir)?;
         let policies = self.policies(id)?;
-        let set = OpenSet::open(&self.io, phys.root, policies, phys.prev_snapshot_txg)?;
+        let mut set = OpenSet::open(&self.io, phys.root, policies, phys.prev_snapshot_txg)?;
+        self.unlock(id, &mut set)?;
         self.sets.insert(id.0, set);
         self.watch_bookmarks(id)
     }

@@ -20,10 +20,12 @@ mod datasets;
 mod deadlists;
 mod destroy;
 mod destroyed;
+mod encryption;
 mod file_system;
 mod history;
 mod holds;
 mod intent_logs;
+mod keys;
 mod lists;
 mod livelists;
 mod logs;
@@ -38,11 +40,13 @@ mod tail;
 
 pub use create::{CreateOptions, PoolLayout, TopLayout};
 pub use datasets::BeginOptions;
+pub use encryption::WrittenKey;
 
 pub use objects::{ObjectInfo, ObjectSetWriter, Slot};
 pub use properties::{OwnProperties, PropertySource};
 pub use scrub::{Damage, ScrubOptions, ScrubReport};
 
+use self::keys::Keys;
 use crate::dmu::{OpenSet, Policies, metadata_policy};
 use crate::spa::{Allocator, BlockWriter, Feature};
 use crate::vdev::{Disk, LabelState, WritableDisk, WriteTree};
@@ -80,6 +84,7 @@ pub struct PoolWriter {
     is_uncertain: bool,
     known: Known,
     destroys: Destroys,
+    keys: Keys,
 }
 
 /// How much of what was destroyed is freed at once.
@@ -191,6 +196,7 @@ impl PoolWriter {
             is_uncertain: false,
             known,
             destroys: DESTROYS,
+            keys: Keys::default(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The objects of one dataset in the open transaction group: what a receiver does to them.
 
 use super::{DatasetId, PoolWriter};
-use crate::dmu::{Dnode, ObjectSpec, ObjectType, OpenObject, OpenSet, SlotState};
+use crate::dmu::{Dnode, ObjectSpec, ObjectType, OpenObject, OpenSet, SealedDnodes, SlotState};
 use crate::spa::{BlockWriter, PreparedBlock};
 use crate::{BlockId, Corrupt, Error, ObjectNumber};
 use zferry_wire::{u64_from_usize, usize_from_u64};
@@ -170,6 +170,9 @@ impl ObjectSetWriter<'_> {
                 )));
             }
             fresh.bonus.resize(room, 0);
+            if spec.indirect_shift > 0 {
+                object.set_indirect_shift(spec.indirect_shift)?;
+            }
             object.dnode.object_type = fresh.object_type;
             object.dnode.bonus_type = fresh.bonus_type;
             object.dnode.bonus_len = fresh.bonus_len;
@@ -205,10 +208,12 @@ impl ObjectSetWriter<'_> {
         if last != u64::MAX && within(end) != 0 && last >= first {
             self.clear_part(number, last.saturating_mul(size), end)?;
         }
+        // A raw stream says itself which block is the last.
+        let keeps_end = self.set.is_raw() && !(to_end && offset == 0);
         if first < last {
             self.set.with_object(self.io, number, |object, context| {
                 object.free_blocks(context, first, last)?;
-                if (to_end || last == u64::MAX) && first <= object.dnode.max_block.0 {
+                if (to_end || last == u64::MAX) && first <= object.dnode.max_block.0 && !keeps_end {
                     object.dnode.max_block = BlockId(first.saturating_sub(1));
                 }
                 Ok(())
@@ -268,6 +273,33 @@ impl ObjectSetWriter<'_> {
             object.is_dirty = true;
             Ok(())
         })
+    }
+
+    /// Fills the bonus area: of a raw object, all of it is authenticated. Behind `area` it is zeros.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is too long.
+    pub fn set_bonus_area(&mut self, number: ObjectNumber, area: &[u8]) -> Result<(), Error> {
+        self.set.with_object(self.io, number, |object, _| {
+            let bonus = &mut object.dnode.bonus;
+            let Some((target, behind)) = bonus.split_at_mut_checked(area.len()) else {
+                return Err(Error::Invalid(format!(
+                    "object {number}: no room for its bonus area"
+                )));
+            };
+            target.copy_from_slice(area);
+            behind.fill(0);
+            object.is_dirty = true;
+            Ok(())
+        })
+    }
+
+    /// Says how the block of dnodes that begins with `first` is sealed, in a set that is received raw.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the set is not received raw.
+    pub fn set_sealed_dnodes(&mut self, first: ObjectNumber, sealed: SealedDnodes) -> Result<(), Error> {
+        self.set.set_sealed_dnodes(first, sealed)
     }
 
     /// Changes the functions of an object's new blocks; 0 inherits.

@@ -1,16 +1,14 @@
 //! Renaming datasets and snapshots.
 
 use super::accounts::UsedBy;
-use super::clones::KEY;
 use super::datasets::{COUNT_OF_FILE_SYSTEMS, COUNT_OF_SNAPSHOTS};
+use super::encryption::KEY_ROOT;
 use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
 use crate::dmu::{ObjectSet, ObjectSetType};
 use crate::dsl::DirPhys;
 use crate::{Corrupt, Error, ObjectNumber};
 
-/// The entry of a key's table that leads to the directory whose key wraps it.
-const KEY_ROOT: &str = "DSL_CRYPTO_ROOT_DDOBJ";
 /// How long the name of a dataset may be, in bytes.
 const NAME_MAX: usize = 255;
 
@@ -106,12 +104,9 @@ impl PoolWriter {
     }
 
     /// The directory whose key wraps that of another one; `None` where it is not encrypted.
-    fn encryption_root(&mut self, dir: ObjectNumber) -> Result<Option<ObjectNumber>, Error> {
-        if !self.is_table(dir)? {
-            return Ok(None);
-        }
-        match self.table_get(dir, KEY)? {
-            Some(key) => Ok(self.table_get(ObjectNumber(key), KEY_ROOT)?.map(ObjectNumber)),
+    pub(super) fn encryption_root(&mut self, dir: ObjectNumber) -> Result<Option<ObjectNumber>, Error> {
+        match self.key_of(dir)? {
+            Some(key) => Ok(self.table_get(key, KEY_ROOT)?.map(ObjectNumber)),
             None => Ok(None),
         }
     }

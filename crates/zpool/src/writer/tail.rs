@@ -183,6 +183,7 @@ impl PoolWriter {
         let mut context = crate::dmu::Context {
             io: &mut self.io,
             ledger: &mut ledger,
+            crypt: &mut self.mos.crypt,
         };
         let (from, head) = if is_condensed {
             object.free_blocks(&mut context, 0, u64::MAX)?;
@@ -407,7 +408,6 @@ impl PoolWriter {
                 plan.block_bytes,
                 Compression::Off,
                 content,
-                None,
             )?;
             let key = Key::Map(number, 0, id);
             let pointer = self.pointer_of(tail, key, &block, 1);
@@ -426,14 +426,7 @@ impl PoolWriter {
             let content = encode_pointers(pointers);
             let size = u64_from_usize(content.len());
             let policy = &self.mos.policies.metadata;
-            let block = policy.store(
-                object.dnode.object_type,
-                level,
-                size,
-                Compression::Off,
-                content,
-                None,
-            )?;
+            let block = policy.store(object.dnode.object_type, level, size, Compression::Off, content)?;
             let key = Key::Map(number, level, id);
             let pointer = self.pointer_of(tail, key, &block, fill);
             object.set_pointer_quietly(level, id, pointer);
@@ -521,7 +514,6 @@ impl PoolWriter {
                 logical,
                 Compression::Off,
                 content,
-                None,
             )?));
         }
         let mut stored = vec![0; size];
@@ -536,7 +528,6 @@ impl PoolWriter {
                     logical,
                     Compression::Lz4,
                     stored,
-                    None,
                 )?))
             }
             None => Ok(Err(size

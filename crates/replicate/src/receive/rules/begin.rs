@@ -392,7 +392,9 @@ fn check_missing(begin: &Begin, wanted: Wanted, parent: Parent) -> Result<(), Be
         Some(Origin::Missing) => Err(BeginError::OriginMissing),
         Some(Origin::Elsewhere) => Err(BeginError::OriginElsewhere),
         Some(Origin::NoSnapshot) => Err(BeginError::OriginNoSnapshot),
-        Some(Origin::Snapshot { base, .. }) if base.is_locked => Err(BeginError::NoKey),
+        Some(Origin::Snapshot { base, .. }) if base.is_locked && !features.contains(FeatureFlags::RAW) => {
+            Err(BeginError::NoKey)
+        }
         Some(Origin::Snapshot { guid, .. }) if begin.from_guid != 0 && guid != begin.from_guid => {
             Err(BeginError::OriginDiffers)
         }

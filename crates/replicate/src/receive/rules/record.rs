@@ -1,5 +1,6 @@
 //! The checks on the records behind BEGIN, and on their order.
 
+use zferry_blocks::compress::Compression;
 use zferry_zstream::flags::{BeginFlags, FeatureFlags, RecordFlags};
 use zferry_zstream::record::{
     Begin, CompressionType, Object, ObjectType, Record, Spill, Write, WriteEmbedded,
@@ -100,6 +101,27 @@ pub enum RecordFault {
         slot: u64,
         /// Whose it is.
         owner: u64,
+    },
+    /// An object of a raw stream does not stand behind the record of its block of dnodes.
+    #[error("object {0} of a raw stream stands outside its range")]
+    OutOfRange(u64),
+    /// A block of a raw stream is none of its object's: it cannot be taken apart.
+    #[error("object {object} has blocks of {expected} bytes, and a raw one of {found}")]
+    RawBlock {
+        /// The object.
+        object: u64,
+        /// The size that the record states, in bytes.
+        found: u64,
+        /// The size of the object's blocks, in bytes.
+        expected: u64,
+    },
+    /// The stored size of a block of a raw stream is none that there can be.
+    #[error("{stored} bytes stored of a raw block of {logical}")]
+    RawSize {
+        /// The size that the record states, in bytes.
+        stored: u64,
+        /// The size of the block, in bytes.
+        logical: u64,
     },
     /// A file gets smaller blocks than it has.
     #[error("object {object} has blocks of {had} bytes, and is to have smaller ones of {found}")]
@@ -211,13 +233,16 @@ impl RecordRules {
     }
 
     fn write(&self, write: &Write) -> Result<(), RecordFault> {
-        if self.is_raw() && write.compression == CompressionType::NONE {
-            return Err(RecordFault::Compression(0));
+        if self.is_raw() {
+            raw_size(write.compression, write.compressed_size, write.logical_size)?;
         }
         self.compression(write.compression)
     }
 
     fn spill(&self, spill: &Spill) -> Result<(), RecordFault> {
+        if self.is_raw() {
+            raw_size(spill.compression, spill.compressed_size, spill.length)?;
+        }
         self.compression(spill.compression)
     }
 
@@ -260,6 +285,18 @@ impl RecordRules {
         self.last_write = (object, offset);
         Ok(())
     }
+}
+
+/// A block that is received as it is stored has whole sectors, all of them where it is not compressed.
+fn raw_size(compression: CompressionType, stored: u64, logical: u64) -> Result<(), RecordFault> {
+    if Compression::from_id(compression.0).is_none() {
+        return Err(RecordFault::Compression(compression.0));
+    }
+    let is_off = compression == CompressionType::OFF;
+    if stored == 0 || !stored.is_multiple_of(512) || stored > logical || (is_off && stored != logical) {
+        return Err(RecordFault::RawSize { stored, logical });
+    }
+    Ok(())
 }
 
 /// The shape of a raw object's dnode is received exactly, so it must be one that a dnode can have.

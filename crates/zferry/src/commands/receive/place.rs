@@ -243,11 +243,35 @@ impl<'a> Place<'a> {
                 self.check_overwritten(route, &destination.dataset)?;
             } else if route.action == Action::RESUME {
                 self.check_resumed(route, &destination.dataset)?;
+            } else {
+                self.check_raw(route, &destination.dataset)?;
             }
             return Ok((destination, Vec::new()));
         }
         let parents = self.check_parent(route, &destination)?;
         Ok((destination, parents))
+    }
+
+    /// What is not encrypted cannot be continued by what is.
+    fn check_raw(&self, route: &Route<'_>, dataset: &str) -> Result<(), CommandError> {
+        let is_raw = route.begin.version_info.features().contains(FeatureFlags::RAW);
+        let Self::There { pool, .. } = self else {
+            return Ok(());
+        };
+        let dsl = DslPool::new(pool);
+        let head = dsl
+            .dataset(dataset)
+            .map_err(|error| cannot_open(dataset, error))?;
+        let Some(head) = head.filter(|_| is_raw) else {
+            return Ok(());
+        };
+        let encryption = dsl.encryption(&head.dir);
+        if encryption.map_err(|error| cannot_open(dataset, error))?.is_none() {
+            return Err(route
+                .action
+                .error("cannot perform raw receive on top of existing unencrypted dataset"));
+        }
+        Ok(())
     }
 
     /// Whether a stream may go on that is to replace what is there.

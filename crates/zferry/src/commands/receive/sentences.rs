@@ -158,6 +158,7 @@ pub(super) fn failed(
         return CommandError::failed(format_args!("cannot receive: {error}"));
     }
     let embeds = begin.version_info.features().contains(FeatureFlags::EMBED_DATA);
+    let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
     let dataset = &request.destination.dataset;
     let told = |why: &str| action.error(why).hint(error);
     match error.errno() {
@@ -171,7 +172,19 @@ pub(super) fn failed(
         Errno::ZFS_ERR_STREAM_LARGE_BLOCK_MISMATCH => {
             action.error("incremental send stream requires -L (--large-block), to match previous receive.")
         }
+        Errno::EACCES if is_raw && action == Action::NEW => told("failed to create encryption key"),
+        Errno::EACCES if is_raw => action.error("encryption key does not match existing key"),
         Errno::EACCES => told("inherited key must be loaded"),
+        Errno::ZFS_ERR_CRYPTO_NOTSUP => {
+            told("stream uses crypto parameters not compatible with this pool")
+        }
+        Errno::ZFS_ERR_FROM_IVSET_GUID_MISSING => action.error(
+            "IV set guid missing. See errata 4 at https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-ER.",
+        ),
+        Errno::ZFS_ERR_FROM_IVSET_GUID_MISMATCH => action.error(
+            "IV set guid mismatch. See the 'zfs receive' man page section\n discussing the limitations of raw \
+             encrypted send streams.",
+        ),
         Errno::EEXIST => {
             // Of what there was not before, it is the dataset that exists.
             let name = match error {
@@ -182,7 +195,7 @@ pub(super) fn failed(
                 "cannot restore to {name}: destination already exists"
             ))
         }
-        Errno::EINVAL if embeds => told("incompatible embedded data stream feature with encrypted receive."),
+        Errno::EINVAL if embeds && !is_raw => told("incompatible embedded data stream feature with encrypted receive."),
         Errno::EINVAL if request.is_resumable => {
             told("kernel modules must be upgraded to receive this stream.")
         }
