@@ -1,17 +1,21 @@
 //! Users' keys: where they come from, and zfs(8)'s sentences where they are none.
 
+mod fresh;
 mod prompt;
+
+pub(crate) use fresh::NewKey;
 
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 use zferry_blocks::crypt::{KeyError, KeyFormat, WrappingKey};
-use zferry_zpool::Error;
 use zferry_zpool::dsl::{DslDir, DslPool, Encryption, EntityName, LoadKeyError};
+use zferry_zpool::{Error, PoolWriter};
 
 use crate::error::CommandError;
 
@@ -41,36 +45,95 @@ enum Origin {
     Prompt,
 }
 
+/// An encryption root, and where its key comes from.
+struct Lock {
+    root: Arc<DslDir>,
+    encryption: Encryption,
+    origin: Origin,
+}
+
 impl KeyOptions {
+    /// A key at this `keylocation`, or where the property says.
+    pub(crate) fn at(location: Option<&str>) -> Self {
+        Self {
+            file: location
+                .and_then(|location| location.strip_prefix("file://"))
+                .map(PathBuf::from),
+            prompt: location == Some("prompt"),
+        }
+    }
+
+    /// Whether the key is asked for.
+    pub(crate) const fn is_prompt(&self) -> bool {
+        self.prompt
+    }
+
     /// Loads the key of the dataset that `name` belongs to, if it is encrypted: from where the options say, or else from
     /// its `keylocation` where that is a file that can be read.
     pub(crate) fn load(&self, dsl: &DslPool<'_>, name: &str) -> Result<(), CommandError> {
-        let cannot = |error: Error| CommandError::failed(format_args!("cannot open '{name}': {error}"));
-        // What is not there is missed by whoever uses it.
-        let Some(dir) = dsl.dir(EntityName::new(name).dataset).map_err(cannot)? else {
-            return Ok(());
+        match self.lock(dsl, name)? {
+            Some(lock) => lock.open(&mut |key| dsl.load_key(&lock.root, key)),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for a pool that is written. Of what is not there yet, that of what it will lie below.
+    pub(crate) fn unlock(&self, writer: &mut PoolWriter, name: &str) -> Result<(), CommandError> {
+        let lock = self.lock(&DslPool::new(writer.pool()), name)?;
+        match lock {
+            Some(lock) => lock.open(&mut |key| writer.load_key(&lock.root.name, key)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there is a place to take the key of that dataset from.
+    pub(crate) fn is_found(&self, dsl: &DslPool<'_>, name: &str) -> Result<bool, CommandError> {
+        Ok(self.lock(dsl, name)?.is_some())
+    }
+
+    /// Checks the key of an encryption root, wherever it is: if nothing else is said, it is asked for.
+    pub(crate) fn check(&self, dsl: &DslPool<'_>, root: &Arc<DslDir>) -> Result<(), CommandError> {
+        let cannot = |error: Error| cannot_open(&root.name, &error);
+        let encryption = dsl.encryption(root).map_err(cannot)?;
+        let encryption =
+            encryption.ok_or_else(|| key_error(format_args!("'{}' is not encrypted.", root.name)))?;
+        let lock = Lock {
+            root: Arc::clone(root),
+            encryption,
+            origin: match &self.file {
+                Some(file) => Origin::File(file.clone()),
+                None if self.prompt => Origin::Prompt,
+                None => location(dsl, root)
+                    .map_err(cannot)?
+                    .map_or(Origin::Prompt, Origin::File),
+            },
+        };
+        lock.open(&mut |key| dsl.load_key(root, key))
+    }
+
+    fn lock(&self, dsl: &DslPool<'_>, name: &str) -> Result<Option<Lock>, CommandError> {
+        let cannot = |error: Error| cannot_open(name, &error);
+        // What is not there lies below something that is, or is missed by whoever uses it.
+        let mut dataset = EntityName::new(name).dataset;
+        let dir = loop {
+            match (dsl.dir(dataset).map_err(cannot)?, dataset.rsplit_once('/')) {
+                (Some(dir), _) => break dir,
+                (None, Some((parent, _))) => dataset = parent,
+                (None, None) => return Ok(None),
+            }
         };
         let Some(root) = dsl.encryption_root(&dir).map_err(cannot)? else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(encryption) = dsl.encryption(&root).map_err(cannot)? else {
-            return Ok(());
+            return Ok(None);
         };
-        let Some(origin) = self.origin(dsl, &root).map_err(cannot)? else {
-            return Ok(());
-        };
-        // A person may mistype.
-        let is_typed = matches!(origin, Origin::Prompt) && io::stdin().is_terminal();
-        let mut retries = if is_typed { RETRIES } else { 0 };
-        while let Err(error) = load(dsl, &root, &encryption, &origin) {
-            let failed = CommandError::failed(format_args!("Key load error: {error}"));
-            let Some(left) = retries.checked_sub(1) else {
-                return Err(failed);
-            };
-            failed.report();
-            retries = left;
-        }
-        Ok(())
+        let origin = self.origin(dsl, &root).map_err(cannot)?;
+        Ok(origin.map(|origin| Lock {
+            root,
+            encryption,
+            origin,
+        }))
     }
 
     fn origin(&self, dsl: &DslPool<'_>, root: &DslDir) -> Result<Option<Origin>, Error> {
@@ -80,36 +143,74 @@ impl KeyOptions {
         if let Some(file) = &self.file {
             return Ok(Some(Origin::File(file.clone())));
         }
-        let location = dsl.dir_settings(root)?.get("keylocation");
-        let path = location
-            .and_then(|setting| setting.value.text())
-            .and_then(|location| location.strip_prefix("file://"))
-            .map(PathBuf::from);
         // On this machine it may mean nothing.
+        let path = location(dsl, root)?;
         Ok(path.filter(|path| File::open(path).is_ok()).map(Origin::File))
     }
 }
 
-fn load(dsl: &DslPool<'_>, root: &DslDir, encryption: &Encryption, origin: &Origin) -> Result<(), String> {
-    let format = encryption.key_format.and_then(KeyFormat::from_id);
-    let format = format.ok_or_else(|| format!("'{}' has no key format that is known.", root.name))?;
-    let material = match origin {
-        Origin::File(path) => File::open(path)
-            .map_err(|error| format!("Failed to open key material file: {}", Reason(&error)))
-            .and_then(|mut file| read(&mut file, format)),
-        Origin::Prompt if !io::stdin().is_terminal() => {
-            standard_input().and_then(|mut file| read(&mut file, format))
+/// The file that the property `keylocation` names.
+fn location(dsl: &DslPool<'_>, root: &DslDir) -> Result<Option<PathBuf>, Error> {
+    let location = dsl.dir_settings(root)?.get("keylocation");
+    let path = location
+        .and_then(|setting| setting.value.text())
+        .and_then(|location| location.strip_prefix("file://"));
+    Ok(path.map(PathBuf::from))
+}
+
+fn cannot_open(name: &str, error: &Error) -> CommandError {
+    CommandError::failed(format_args!("cannot open '{name}': {error}"))
+}
+
+fn key_error(why: impl Display) -> CommandError {
+    CommandError::failed(format_args!("Key load error: {why}"))
+}
+
+impl Lock {
+    /// Gets the key and has `take` take it. A person may mistype.
+    fn open(
+        &self,
+        take: &mut dyn FnMut(WrappingKey) -> Result<(), LoadKeyError>,
+    ) -> Result<(), CommandError> {
+        let is_typed = matches!(self.origin, Origin::Prompt) && io::stdin().is_terminal();
+        let mut retries = if is_typed { RETRIES } else { 0 };
+        loop {
+            let taken = self.key().and_then(|key| {
+                take(key).map_err(|error| match error {
+                    LoadKeyError::Pool(Error::Unsupported(_)) => {
+                        format!("'{}' uses an unsupported encryption suite.", self.root.name)
+                    }
+                    error => error.to_string(),
+                })
+            });
+            let Err(why) = taken else { return Ok(()) };
+            let failed = key_error(why);
+            let Some(left) = retries.checked_sub(1) else {
+                return Err(failed);
+            };
+            failed.report();
+            retries = left;
         }
-        Origin::Prompt if format == KeyFormat::Raw => Err("Cannot enter raw keys on the terminal".to_owned()),
-        Origin::Prompt => prompt::ask(format, &root.name).map_err(|error| Reason(&error).to_string()),
-    };
-    let key = wrapping_key(&material?, format, encryption)?;
-    dsl.load_key(root, key).map_err(|error| match error {
-        LoadKeyError::Pool(Error::Unsupported(_)) => {
-            format!("'{}' uses an unsupported encryption suite.", root.name)
-        }
-        error => error.to_string(),
-    })
+    }
+
+    fn key(&self) -> Result<WrappingKey, String> {
+        let name = &self.root.name;
+        let format = self.encryption.key_format.and_then(KeyFormat::from_id);
+        let format = format.ok_or_else(|| format!("'{name}' has no key format that is known."))?;
+        let material = match &self.origin {
+            Origin::File(path) => File::open(path)
+                .map_err(|error| format!("Failed to open key material file: {}", Reason(&error)))
+                .and_then(|mut file| read(&mut file, format)),
+            Origin::Prompt if !io::stdin().is_terminal() => {
+                standard_input().and_then(|mut file| read(&mut file, format))
+            }
+            Origin::Prompt if format == KeyFormat::Raw => {
+                Err("Cannot enter raw keys on the terminal".to_owned())
+            }
+            Origin::Prompt => prompt::ask(format, name).map_err(|error| Reason(&error).to_string()),
+        };
+        wrapping_key(&material?, format, &self.encryption)
+    }
 }
 
 /// Standard input without the buffer that Rust puts before it, which is not wiped.
@@ -150,19 +251,24 @@ fn wrapping_key(material: &[u8], format: KeyFormat, encryption: &Encryption) -> 
             WrappingKey::from_passphrase(material, salt, encryption.pbkdf2_iterations.unwrap_or(0))
         }
     };
-    key.map_err(|error| match error {
+    key.map_err(|error| key_sentence(&error))
+}
+
+/// Why something is no key, in zfs(8)'s words.
+fn key_sentence(error: &KeyError) -> String {
+    match error {
         KeyError::Length {
             format,
             expected,
             found,
         } => {
-            let name = if format == KeyFormat::Hex { "Hex" } else { "Raw" };
+            let name = if *format == KeyFormat::Hex { "Hex" } else { "Raw" };
             let what = if found < expected { "short" } else { "long" };
             format!("{name} key too {what} (expected {expected}).")
         }
         KeyError::HexDigit { .. } => "Invalid hex character detected.".to_owned(),
         error => error.to_string(),
-    })
+    }
 }
 
 /// What the operating system says, without the number that Rust puts behind it.

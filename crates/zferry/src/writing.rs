@@ -24,15 +24,23 @@ pub(crate) fn environment() -> Result<Environment, CommandError> {
             nanoseconds: since.subsec_nanos(),
         }
     };
-    // Without random numbers, those of the clock must do: guids only have to differ.
     let random = move || {
         let mut bytes = [0; 8];
         match source.read_exact(&mut bytes) {
             Ok(()) => u64::from_le_bytes(bytes),
-            Err(_) => u64::from(now().nanoseconds) << 32 ^ now().seconds,
+            // Keys are made of these numbers: better none than one that can be guessed.
+            Err(_) => std::process::abort(),
         }
     };
     Ok(Environment::new(now, random))
+}
+
+/// A random number.
+pub(crate) fn random() -> Result<u64, CommandError> {
+    let mut bytes = [0; 8];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.map_err(|error| CommandError::failed(format_args!("cannot read '/dev/urandom': {error}")))?;
+    Ok(u64::from_le_bytes(bytes).max(1))
 }
 
 /// The files and devices of a pool among those where pools are looked for, by its name.

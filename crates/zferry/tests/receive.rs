@@ -219,22 +219,3 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
         assert!(error.starts_with(sentence), "{arguments:?}: {error}");
     }
 }
-
-#[test]
-fn what_cannot_be_received_yet_is_refused_by_name() {
-    let bench = Bench::new();
-    let mut send = Command::new(env!("CARGO_BIN_EXE_zferry"));
-    send.arg("-d").arg(example().unwrap().image());
-    let package = send
-        .args(["send", "-w", "-R", "harbour/safe@monday"])
-        .output()
-        .unwrap()
-        .stdout;
-    Bench::succeeds(&bench.receive(&["tank/x"], &bench.stream));
-    let error = fails(&bench.receive(&["tank/y"], &package), 1);
-    assert_eq!(
-        error,
-        "cannot receive: packages of streams cannot be received yet\n"
-    );
-    assert_eq!(bench.names(), ["tank", "tank/x", "tank/x@monday"]);
-}

@@ -231,6 +231,55 @@ fn clones_and_what_was_received_before_go_on() {
 }
 
 #[test]
+fn a_raw_package_keeps_its_encryption_roots() {
+    let bench = Bench::new();
+    let package = bench.stream(&["-w", "-R", "vault/aes-256-gcm@b"]);
+    succeed(&bench.receive(&["vault/aes-256-gcm"], &package));
+    let columns = [
+        "get",
+        "-r",
+        "-t",
+        "filesystem",
+        "-Ho",
+        "name,value",
+        "encryptionroot",
+        "vault/aes-256-gcm",
+    ];
+    let roots = succeed(&zferry(bench.place(), &columns, None));
+    let roots = String::from_utf8(roots).unwrap();
+    assert!(
+        roots.contains("vault/aes-256-gcm/below\tvault/aes-256-gcm\n"),
+        "{roots}"
+    );
+    assert!(
+        roots.lines().all(|line| line.ends_with("\tvault/aes-256-gcm")),
+        "{roots}"
+    );
+    let location = |place: &Path| {
+        let columns = ["get", "-Ho", "value,source", "keylocation", "vault/aes-256-gcm"];
+        succeed(&zferry(place, &columns, None))
+    };
+    assert_eq!(location(bench.place()), location(&vault()));
+    let key = fixture("hex.key");
+    for snapshot in ["vault/aes-256-gcm@b", "vault/aes-256-gcm/below@b"] {
+        let arguments = ["send", "-K", key.to_str().unwrap(), snapshot];
+        let [ours, theirs] = [bench.place(), &vault()].map(|place| succeed(&zferry(place, &arguments, None)));
+        assert!(ours == theirs, "{snapshot}");
+    }
+    // And once more, as an increment.
+    let package = bench.stream(&["-w", "-R", "vault/aes-256-ccm@a"]);
+    succeed(&bench.receive(&["vault/aes-256-ccm"], &package));
+    let package = bench.stream(&["-w", "-R", "-i", "@a", "vault/aes-256-ccm@b"]);
+    succeed(&bench.receive(&["vault/aes-256-ccm"], &package));
+    let root = ["get", "-Ho", "value", "encryptionroot", "vault/aes-256-ccm/disk"];
+    assert_eq!(
+        succeed(&zferry(bench.place(), &root, None)),
+        b"vault/aes-256-ccm\n"
+    );
+    bench.check();
+}
+
+#[test]
 fn what_does_not_fit_is_refused_in_the_words_of_zfs() {
     let bench = Bench::new();
     let stream = bench.stream(&["-w", "vault/aes-128-gcm@a"]);

@@ -51,7 +51,10 @@ fn a_new_pool_has_its_root() {
         writer.snapshot("new/fs", &format!("s{index}")).unwrap();
         writer.commit().unwrap();
     }
-    writer.create_volume("new/vol", 1 << 30, 16384, &[]).unwrap();
+    let encryption = zferry_zpool::NewEncryption::Inherited;
+    writer
+        .create_volume("new/vol", 1 << 30, 16384, &[], encryption)
+        .unwrap();
     writer.commit().unwrap();
     let disk: Arc<dyn Disk> = disk;
     let pool = Pool::open(disk, &OpenOptions::default()).unwrap();

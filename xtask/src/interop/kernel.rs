@@ -1,6 +1,7 @@
 //! Receives every known full stream into one pool, and gives that to OpenZFS's kernel in a virtual machine: it has to
 //! import it without a word, to show the files, attributes and volumes that were sent, and to go on with it; and zferry
-//! has to go on from there. What the kernel is asked is in `kernel.sh`.
+//! has to go on from there. So with what is encrypted: received raw, made here, received below that, and under keys that
+//! changed. What the kernel is asked is in `kernel.sh`.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -20,6 +21,16 @@ const POOL_SIZE: &str = "4G";
 const SOURCES: [&str; 4] = ["basic", "feat", "gang", "v28"];
 /// The columns that the kernel and zferry have to agree on.
 const COLUMNS: &str = "name,used,referenced,logicalused,logicalreferenced,written,compressratio,type";
+
+/// Keys, as files that the machine sees too.
+const KEYS: [(&str, &str); 3] = [
+    ("passphrase", "correct horse battery\n"),
+    ("second", "correct horse battery, again\n"),
+    (
+        "hex",
+        "1111111111111111111111111111111111111111111111111111111111111111",
+    ),
+];
 
 /// Runs the whole of it.
 pub(crate) fn run() -> Result<()> {
@@ -72,6 +83,15 @@ impl Session {
             copy.arg(corpus.file(&format!("{pool}.img")));
             succeed(copy.arg(&folder))?;
         }
+        for snapshot in ["crypt-gcm@a", "crypt-gcm@b", "crypt-ccm@a", "crypt-ccm@b"] {
+            fs::copy(
+                corpus.file(&format!("{snapshot}.tree")),
+                folder.join(format!("{snapshot}.tree")),
+            )?;
+        }
+        for (name, key) in KEYS {
+            fs::write(folder.join(name), key)?;
+        }
         for stream in ["basic-fs-b", "basic-fs-a-b", "basic-vol-a-b"] {
             fs::copy(corpus.stream(stream), folder.join(format!("{stream}.zsend")))?;
         }
@@ -107,7 +127,57 @@ impl Session {
             cases.push_str(&format!("{} {source} {known}\n", stream.line.name));
         }
         fs::write(self.folder.join("cases"), &cases)?;
+        self.encrypt(corpus)?;
         Ok(cases.lines().count())
+    }
+
+    /// Receives the raw streams, makes encrypted datasets, receives into those, and changes keys.
+    fn encrypt(&self, corpus: &Corpus) -> Result<()> {
+        for suite in ["gcm", "ccm"] {
+            for part in ["a", "a-b"] {
+                let stream = corpus.stream(&format!("crypt-{suite}-raw-{part}"));
+                self.receive(&stream, &format!("{POOL}/raw-{suite}"))?;
+            }
+        }
+        let location = |name: &str| format!("keylocation=file://{}", self.folder.join(name).display());
+        let (first, second) = (location("passphrase"), location("second"));
+        let [safe, below, own] = ["safe", "safe/below", "safe/own"].map(|name| format!("{POOL}/{name}"));
+        let root = [
+            "create",
+            "-o",
+            "encryption=on",
+            "-o",
+            "keyformat=passphrase",
+            "-o",
+        ];
+        self.run(&[&root[..], &[&first, &safe]].concat())?;
+        self.run(&["create", &below])?;
+        self.run(&["create", "-V", "8M", &format!("{safe}/volume")])?;
+        for stream in ["basic-fs-a", "basic-fs-a-b"] {
+            self.receive(&corpus.stream(stream), &format!("{safe}/files"))?;
+        }
+        let hex = location("hex");
+        let root = [
+            "create",
+            "-o",
+            "encryption=aes-128-ccm",
+            "-o",
+            "keyformat=hex",
+            "-o",
+        ];
+        self.run(&[&root[..], &[&hex, &own]].concat())?;
+        self.run(&["change-key", "-o", &second, &safe])
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.zferry);
+        succeed(
+            command
+                .arg("-d")
+                .arg(self.image())
+                .args(arguments)
+                .stdin(Stdio::null()),
+        )
     }
 
     fn receive(&self, stream: &Path, into: &str) -> Result<()> {
@@ -148,13 +218,18 @@ impl Session {
         self.same_history()?;
         for snapshot in ["child@one", "clone@c", "again@b", "basic-vol-a@b"] {
             let (name, _) = snapshot.split_once('@').context("no snapshot")?;
-            self.sends_the_same(&format!("{POOL}/{snapshot}"), &format!("after-{name}.zsend"))?;
+            self.sends_the_same(&[&format!("{POOL}/{snapshot}")], &format!("after-{name}.zsend"))?;
+        }
+        for name in ["raw-gcm", "raw-ccm", "safe/files"] {
+            let (snapshot, kernel) = (format!("{POOL}/{name}@kernel"), name.replace('/', "-"));
+            let arguments = ["-w", "-i", "@b", &snapshot];
+            self.sends_the_same(&arguments, &format!("after-{kernel}.zsend"))?;
         }
         self.receive(
             &self.folder.join("after-child.zsend"),
             &format!("{POOL}/child-again"),
         )?;
-        self.sends_the_same(&format!("{POOL}/again@b"), "after-again.zsend")?;
+        self.sends_the_same(&[&format!("{POOL}/again@b")], "after-again.zsend")?;
         examine(&self.folder)?;
         accepted_by_fsck(&self.image())
     }
@@ -170,16 +245,16 @@ impl Session {
         Ok(())
     }
 
-    fn sends_the_same(&self, snapshot: &str, kernel: &str) -> Result<()> {
+    fn sends_the_same(&self, arguments: &[&str], kernel: &str) -> Result<()> {
         let mut send = Command::new(&self.zferry);
-        send.arg("-d").arg(self.image()).args(["send", snapshot]);
+        send.arg("-d").arg(self.image()).arg("send").args(arguments);
         let ours = send.stdin(Stdio::null()).output().with_context(|| shown(&send))?;
         check(&send, ours.status)?;
         let mut theirs = Vec::new();
         File::open(self.folder.join(kernel))?.read_to_end(&mut theirs)?;
         ensure!(
             ours.stdout == theirs,
-            "{snapshot}: not the stream that the kernel sends"
+            "{arguments:?}: not the stream that the kernel sends"
         );
         Ok(())
     }

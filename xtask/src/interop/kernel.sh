@@ -70,6 +70,32 @@ quietly zpool scrub -w judge
 zpool status judge | grep -q 'scrub repaired 0B in .* with 0 errors' || say_bad "scrub: $(zpool status judge)"
 zpool status judge | grep -q 'errors: No known data errors' || say_bad "scrub: $(zpool status judge)"
 
+# What is encrypted: the kernel takes the keys, reads what was sent, and writes.
+keyed() { quietly zfs load-key -L "file:///share/$1" "judge/$2"; }
+keyed passphrase raw-gcm; keyed hex raw-ccm; keyed second safe; keyed hex safe/own
+# seen DATASET KNOWN: the tree of a snapshot, without the folder in which another dataset was mounted.
+seen() {
+  quietly mount -t zfs "judge/$1" /mnt/ours
+  treelist /mnt/ours | grep -v '|[.]/child' > /tmp/o/tree
+  grep -v '|[.]/child' "$2" > /tmp/t/tree
+  same "$1: the tree" /tmp/o/tree /tmp/t/tree
+  quietly umount /mnt/ours
+}
+for suite in gcm ccm; do for snapshot in a b; do seen "raw-$suite@$snapshot" "crypt-$suite@$snapshot.tree"; done; done
+seen safe/files@b basic-fs-b.tree
+for name in raw-gcm raw-ccm safe safe/below safe/files safe/own; do
+  quietly mount -t zfs -o zfsutil "judge/$name" /mnt/ours
+  head -c 500000 /dev/urandom > /mnt/ours/bytes; mkdir /mnt/ours/many
+  for n in $(seq 50); do echo "$n" > "/mnt/ours/many/$n"; done
+  [ "$(cat /mnt/ours/many/7)" = 7 ] || say_bad "$name: what was written"
+  quietly umount /mnt/ours
+  quietly zfs snapshot "judge/$name@kernel"
+done
+for name in raw-gcm raw-ccm safe/files; do
+  zfs send -w -i @b "judge/$name@kernel" > "after-${name//\//-}.zsend" || say_bad "raw send of $name"
+done
+for name in raw-gcm raw-ccm safe/own safe; do quietly zfs unload-key "judge/$name"; done
+
 # It goes on: writes, snapshots, destroys, receives; what zferry received is the base of what the kernel receives.
 quietly mount -t zfs -o zfsutil judge/basic-fs-a /mnt/ours
 tar cf - -C /share cases kernel.sh | tar xf - -C /mnt/ours || say_bad "writing"

@@ -102,7 +102,7 @@ impl Tally {
 /// The plain streams of the corpus, and the incremental ones of the example pool.
 pub(super) fn streams() -> Result<Vec<Stream>> {
     let plain = |line: &Line| {
-        !["-I", "-R", "-p", "-w", "-b", "-h", "-t"]
+        !["-I", "-R", "-p", "-b", "-h", "-t"]
             .iter()
             .any(|option| line.has(option))
     };

@@ -37,6 +37,28 @@ impl Key {
         }
     }
 
+    /// A new key of random numbers.
+    #[must_use]
+    pub fn generate(suite: Suite, guid: u64, mut random: impl FnMut() -> u64) -> Self {
+        let mut bytes = Zeroizing::new([0; 96]);
+        for chunk in bytes.as_chunks_mut::<8>().0 {
+            *chunk = random().to_le_bytes();
+        }
+        let (master, hmac) = bytes.split_at(32);
+        let mut key = Self {
+            suite,
+            version: FormatVersion::One,
+            guid,
+            master: Zeroizing::new([0; 32]),
+            hmac: Zeroizing::new([0; 64]),
+        };
+        for (kept, byte) in key.master.iter_mut().zip(master).take(suite.key_len()) {
+            *kept = *byte;
+        }
+        key.hmac.copy_from_slice(hmac);
+        key
+    }
+
     /// The suite that the dataset is encrypted with.
     #[must_use]
     pub const fn suite(&self) -> Suite {

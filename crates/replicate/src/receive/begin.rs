@@ -11,7 +11,7 @@ use zferry_zpool::dmu::ObjectSetType;
 use zferry_zpool::dsl::property::DatasetTypes;
 use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslPool};
 use zferry_zpool::spa::Feature;
-use zferry_zpool::{BeginOptions, DatasetId, Error, ObjectNumber};
+use zferry_zpool::{BeginOptions, DatasetId, Error, NewEncryption, ObjectNumber};
 use zferry_zstream::flags::{BeginFlags, FeatureFlags};
 use zferry_zstream::record::Begin;
 
@@ -90,6 +90,12 @@ fn new_place(
     let wanted = Wanted {
         is_forced: request.is_forced,
         is_resumable: request.is_resumable,
+        is_unlocked: request.is_unlocked,
+        encrypts: match request.encryption {
+            NewEncryption::Off => Some(false),
+            NewEncryption::Root { .. } => Some(true),
+            _ => None,
+        },
         origin,
     };
     check_stream(begin, wanted, is_enabled)?;
@@ -188,7 +194,7 @@ fn base(
     Ok(Base {
         has_large_blocks,
         is_redacted_otherwise: redacted.is_some_and(|guids| !redaction.continues(begin, &guids)),
-        is_locked: dsl.encryption(&snapshot.dir)?.is_some(),
+        is_encrypted: dsl.encryption(&snapshot.dir)?.is_some(),
     })
 }
 
@@ -242,12 +248,17 @@ fn parent_at(dsl: &DslPool<'_>, parent: Option<&str>) -> Result<Parent, Error> {
 }
 
 /// What the dataset begins as that the stream is received into.
-pub(super) fn options(begin: &Begin) -> BeginOptions {
+pub(super) fn options(begin: &Begin, encryption: &NewEncryption) -> BeginOptions {
     let features = begin.version_info.features();
     let marks = MARKS.into_iter().filter(|(flag, _)| features.contains(*flag));
     BeginOptions {
         set_type: ObjectSetType(u64::from(begin.objset_type.0)),
         features: marks.map(|(_, feature)| feature).collect(),
         is_case_insensitive: begin.flags.contains(BeginFlags::CI_DATA),
+        encryption: if features.contains(FeatureFlags::RAW) {
+            NewEncryption::Received
+        } else {
+            encryption.clone()
+        },
     }
 }

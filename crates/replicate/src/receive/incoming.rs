@@ -3,7 +3,7 @@
 use super::ReceiveError;
 use zferry_nvlist::{DecodeError, Limits, NvList};
 use zferry_wire::Endian;
-use zferry_zstream::flags::{FeatureFlags, HeaderType};
+use zferry_zstream::flags::HeaderType;
 use zferry_zstream::reader::{Place, StreamReader, StreamRecord};
 use zferry_zstream::record::{Begin, Record};
 use zferry_zstream::source::Source;

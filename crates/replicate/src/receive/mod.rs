@@ -42,9 +42,9 @@ pub use properties::{PropertyError, set_received_properties};
 pub use resume::resume_token;
 
 use zferry_nvlist::NvList;
-use zferry_zpool::PoolWriter;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::zap::ZapValue;
+use zferry_zpool::{NewEncryption, PoolWriter};
 use zferry_zstream::source::Source;
 
 /// What was received.
@@ -76,6 +76,10 @@ pub struct Request {
     pub inherited: Vec<String>,
     /// Properties that came with the stream, as a package's header has them. They take the place of all that came before.
     pub received: Option<NvList>,
+    /// How a new dataset is encrypted, unless the stream is raw.
+    pub encryption: NewEncryption,
+    /// Whether the key is loaded that an encrypted target, or one below something encrypted, takes.
+    pub is_unlocked: bool,
     /// What the pool's history says of it.
     pub command: Option<String>,
 }
@@ -93,6 +97,8 @@ impl Request {
             properties: Vec::new(),
             inherited: Vec::new(),
             received: None,
+            encryption: NewEncryption::Inherited,
+            is_unlocked: false,
             command: None,
         }
     }

@@ -149,7 +149,7 @@ impl<'a> Work<'a> {
     /// Makes the dataset that is received into.
     fn make(&mut self, writer: &mut PoolWriter) -> Result<DatasetId, Error> {
         let target = &*self.request.destination.dataset;
-        let options = options(self.begin);
+        let options = options(self.begin, &self.request.encryption);
         for parent in &self.request.parents {
             self.made.push(writer.create_file_system(parent, &[])?);
         }

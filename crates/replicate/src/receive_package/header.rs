@@ -28,6 +28,8 @@ pub struct SentDataset<'l> {
     pub parent_guid: u64,
     /// The guid of what it was cloned from; 0 for what is no clone.
     pub origin: u64,
+    /// Whether its key is wrapped by a user's key of its own: those of others are by that of one above.
+    pub is_encryption_root: bool,
     /// Its properties, where they were sent.
     pub properties: Option<&'l NvList>,
     list: &'l NvList,
@@ -92,6 +94,7 @@ impl<'l> SentDataset<'l> {
             name: list.str("name").ok_or_else(|| missing("name", key))?,
             parent_guid: parent_guid.ok_or_else(|| missing("parentfromsnap", key))?,
             origin: list.u64("origin").unwrap_or(0),
+            is_encryption_root: list.flag("is_encroot"),
             properties: list.list("props"),
             list,
         })

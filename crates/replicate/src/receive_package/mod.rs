@@ -14,11 +14,13 @@
 //! The order of all this is that of `lib/libzfs/libzfs_sendrecv.c`, and what is told is told in its words: programs read
 //! them. How the header is laid out: `docs/stream-format.md`.
 
+mod encryption;
 mod event;
 mod header;
 mod local;
 mod replication;
 
+pub use encryption::restore_encryption_roots;
 pub use event::Event;
 pub use header::{HeaderError, PackageHeader, SentDataset};
 pub use replication::{Outcome, Replication};

@@ -1,11 +1,14 @@
 //! `zferry create`: a new file system or volume.
 
+use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::DatasetTypes;
 use zferry_zpool::zap::ZapValue;
-use zferry_zpool::{Error, PoolWriter, Unsupported};
+use zferry_zpool::{Error, NewEncryption, PoolWriter, Unsupported};
 
 use super::assignment::{Assignment, parse_size, stored_value};
+use super::encryption::Encryption;
 use crate::error::CommandError;
+use crate::keys::KeyOptions;
 use crate::pools::Paths;
 use crate::writing::{finish, open_pool_of};
 
@@ -31,6 +34,8 @@ pub(crate) struct Args {
     /// A property
     #[arg(short = 'o', value_name = "PROPERTY=VALUE")]
     properties: Vec<Assignment>,
+    #[command(flatten)]
+    key: KeyOptions,
     /// Do not mount it: nothing here ever does
     #[arg(short = 'u')]
     unmounted: bool,
@@ -48,7 +53,12 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     };
     let mut properties = Vec::new();
     let mut block = args.block.clone();
+    let mut encryption = Encryption::default();
     for assignment in &args.properties {
+        let cannot = |why| CommandError::failed(format_args!("cannot create '{name}': {why}"));
+        if encryption.take(assignment).map_err(cannot)? {
+            continue;
+        }
         if assignment.name == "volblocksize" {
             block = Some(assignment.value.clone());
             continue;
@@ -63,17 +73,28 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         if writer.find(name).is_ok() {
             return Ok(());
         }
+        let parent = name.rsplit_once('/').map_or(&**name, |(parent, _)| parent);
+        args.key.unlock(&mut writer, parent)?;
         make_parents(&mut writer, name)?;
+    }
+    let encryption = encryption.of_new(Some(&DslPool::new(writer.pool())), name, !args.key.is_prompt());
+    let encryption =
+        encryption.map_err(|why| CommandError::failed(format_args!("cannot create '{name}': {why}")))?;
+    if matches!(
+        encryption,
+        NewEncryption::Inherited | NewEncryption::InheritedKey(_)
+    ) {
+        args.key.unlock(&mut writer, name)?;
     }
     let properties: Vec<(&str, ZapValue)> = properties
         .iter()
         .map(|(name, value)| (name.as_str(), value.clone()))
         .collect();
     let made = match &args.volume {
-        None => writer.create_file_system(name, &properties),
+        None => writer.create_encrypted_file_system(name, &properties, encryption),
         Some(size) => {
             let (size, block) = volume_measures(size, block.as_deref())?;
-            writer.create_volume(name, size, block, &properties)
+            writer.create_volume(name, size, block, &properties, encryption)
         }
     };
     made.map_err(|error| cannot_create(name, &error))?;
@@ -119,6 +140,7 @@ pub(super) fn cannot_create(name: &str, error: &Error) -> CommandError {
         Error::Unsupported(Unsupported::Encrypted) => {
             "encryption root's key is not loaded or provided".to_owned()
         }
+        Error::Invalid(why) => why.clone(),
         other => other.to_string(),
     };
     CommandError::failed(format_args!("cannot create '{name}': {why}"))

@@ -6,8 +6,10 @@ mod clone;
 mod completion;
 mod create;
 mod destroy;
+mod encryption;
 mod get;
 mod hold;
+mod key;
 mod list;
 mod pool;
 mod receive;
@@ -26,6 +28,7 @@ use crate::error::CommandError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Bookmark(bookmark::Args),
+    ChangeKey(key::ChangeArgs),
     Clone(clone::Args),
     Completion(completion::Args),
     Create(create::Args),
@@ -35,6 +38,7 @@ pub(crate) enum Command {
     Holds(hold::ListArgs),
     Inherit(set::InheritArgs),
     List(list::Args),
+    LoadKey(key::LoadArgs),
     #[command(subcommand)]
     Pool(pool::Command),
     Promote(clone::PromoteArgs),
@@ -47,12 +51,14 @@ pub(crate) enum Command {
     Set(set::Args),
     Snapshot(snapshot::Args),
     Stream(stream::Args),
+    UnloadKey(key::UnloadArgs),
 }
 
 /// Does what the command line asks.
 pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Bookmark(args) => bookmark::run(&cli.paths, &args),
+        Command::ChangeKey(args) => key::change(&cli.paths, &args),
         Command::Clone(args) => clone::run(&cli.paths, &args),
         Command::Completion(args) => completion::run(&args),
         Command::Create(args) => create::run(&cli.paths, &args),
@@ -62,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Holds(args) => hold::list(&cli.paths, &args),
         Command::Inherit(args) => set::inherit(&cli.paths, &args),
         Command::List(args) => list::run(&cli.paths, &args),
+        Command::LoadKey(args) => key::load(&cli.paths, &args),
         Command::Pool(command) => pool::run(&cli.paths, command),
         Command::Promote(args) => clone::promote(&cli.paths, &args),
         Command::Receive(args) => receive::run(&cli.paths, &args),
@@ -72,5 +79,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Set(args) => set::run(&cli.paths, &args),
         Command::Snapshot(args) => snapshot::run(&cli.paths, &args),
         Command::Stream(args) => stream::run(&args),
+        Command::UnloadKey(args) => key::unload(&cli.paths, &args),
     }
 }

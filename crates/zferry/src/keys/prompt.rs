@@ -18,12 +18,25 @@ const DELETE: u8 = 0x7f;
 
 /// Asks for the key of an encryption root on standard error, for standard output is where the stream goes.
 pub(super) fn ask(format: KeyFormat, root: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-    let what = if format == KeyFormat::Hex {
-        "hex key"
-    } else {
-        "passphrase"
-    };
-    write!(io::stderr(), "Enter {what} for '{root}':")?;
+    write!(io::stderr(), "Enter {} for '{root}':", word(format))?;
+    read_quietly()
+}
+
+/// Asks for a new key, of what has this name if it has one.
+pub(super) fn ask_new(format: KeyFormat, verb: &str, name: Option<&str>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let whose = name.map_or_else(String::new, |name| format!(" for '{name}'"));
+    write!(io::stderr(), "{verb} new {}{whose}:", word(format))?;
+    read_quietly()
+}
+
+const fn word(format: KeyFormat) -> &'static str {
+    match format {
+        KeyFormat::Hex => "hex key",
+        KeyFormat::Raw | KeyFormat::Passphrase => "passphrase",
+    }
+}
+
+fn read_quietly() -> io::Result<Zeroizing<Vec<u8>>> {
     let quiet = Quiet::new()?;
     let line = read_line();
     drop(quiet);

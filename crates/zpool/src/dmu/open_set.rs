@@ -3,7 +3,7 @@
 use super::intent_log::{HEADER_BYTES, HEADER_OFFSET, LogHeader};
 use super::ledger::Ledger;
 use super::open_object::{Context, OpenObject, Policies};
-use super::set_crypt::{SealedDnodes, SetCrypt};
+use super::set_crypt::{RawBlocks, SealedDnodes, SetCrypt};
 use super::{Dnode, DnodeFlags, ObjectSet, ObjectSetType, ObjectType, SLOT_BYTES};
 use crate::spa::{BlockPointer, BlockPolicy, BlockReader, BlockWriter, Feature, Purpose, Sealer};
 use crate::{BlockId, Corrupt, Error, ObjectNumber, Txg};
@@ -277,7 +277,10 @@ impl OpenSet {
         if let Some(flags) = self.header.get_mut(FLAGS) {
             *flags &= !USERS_COUNTED;
         }
-        self.crypt = SetCrypt::Raw(BTreeMap::new());
+        // Blocks of dnodes stay as they are sealed, even where the key is at hand.
+        self.objects.clear();
+        self.meta = self.meta.clone().with_reader(None);
+        self.crypt = SetCrypt::Raw(RawBlocks::default());
         self.is_dirty = true;
         Ok(())
     }
@@ -314,7 +317,8 @@ impl OpenSet {
                 "sealed dnodes in a set that is not raw".to_owned(),
             ));
         };
-        blocks.insert(first.0 / SLOTS, sealed);
+        blocks.expect(first.0 / SLOTS, sealed);
+        self.is_dirty = true;
         Ok(())
     }
 
@@ -326,7 +330,12 @@ impl OpenSet {
             .values()
             .map(OpenObject::weight)
             .fold(0, usize::saturating_add);
-        self.meta.weight().saturating_add(dead).saturating_add(open)
+        let sealed = match &self.crypt {
+            SetCrypt::Raw(blocks) => blocks.weight(),
+            _ => 0,
+        };
+        let all = [self.meta.weight(), dead, open, sealed];
+        all.into_iter().fold(0, usize::saturating_add)
     }
 
     /// What a number leads to.
@@ -578,6 +587,9 @@ impl OpenSet {
         self.root = root;
         self.is_dirty = false;
         self.meta.is_dirty = false;
+        if let SetCrypt::Raw(blocks) = &mut self.crypt {
+            blocks.settle();
+        }
         Ok(root)
     }
 

@@ -23,6 +23,32 @@ pub struct SealedDnodes {
     pub endian: Endian,
 }
 
+/// How a raw stream's blocks of dnodes are encrypted that are not written yet, by number.
+#[derive(Debug, Default)]
+pub(crate) struct RawBlocks {
+    waiting: BTreeMap<u64, SealedDnodes>,
+    newest: u64,
+}
+
+impl RawBlocks {
+    /// The objects of the block `id` are to come.
+    pub(crate) fn expect(&mut self, id: u64, sealed: SealedDnodes) {
+        self.waiting.insert(id, sealed);
+        self.newest = id;
+    }
+
+    /// Everything that has come is written: only of the newest block there may be more.
+    pub(crate) fn settle(&mut self) {
+        let newest = self.newest;
+        self.waiting.retain(|id, _| *id == newest);
+    }
+
+    /// An estimate of the memory that it takes, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.waiting.len().saturating_mul(96)
+    }
+}
+
 /// How the blocks of an object set are sealed.
 #[derive(Debug)]
 pub(crate) enum SetCrypt {
@@ -30,8 +56,8 @@ pub(crate) enum SetCrypt {
     Plain,
     /// Nobody knows how.
     Locked,
-    /// As their sender did it. Blocks of dnodes that are to come, by number.
-    Raw(BTreeMap<u64, SealedDnodes>),
+    /// As their sender did it.
+    Raw(RawBlocks),
     /// With the key.
     Open {
         sealer: Box<Sealer>,
@@ -102,7 +128,7 @@ impl SetCrypt {
             Self::Plain | Self::Locked => return Err(Unsupported::Encrypted.into()),
             Self::Raw(blocks) => {
                 // What came of a block in an earlier group has left its parameters there.
-                let sealed = blocks.remove(&id).or_else(|| {
+                let sealed = blocks.waiting.remove(&id).or_else(|| {
                     old.is_encrypted().then(|| SealedDnodes {
                         crypt: CryptParameters::of(old),
                         endian: old.endian(),
@@ -174,4 +200,58 @@ fn turn_round(block: &mut [u8]) -> Result<(), Error> {
         at = at.saturating_add(bytes);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BlockId;
+    use crate::dmu::ObjectSpec;
+
+    #[test]
+    fn dnodes_are_turned_round_and_secrets_are_not() {
+        let bonus: Vec<u8> = (0..64).collect();
+        let secret = ObjectSpec::new(ObjectType::PLAIN_FILE_CONTENTS, 4096)
+            .with_bonus(ObjectType::SYSTEM_ATTRIBUTES, bonus.clone());
+        let plain = ObjectSpec {
+            slots: 2,
+            ..ObjectSpec::new(ObjectType::DIRECTORY_CONTENTS, 512).with_bonus(ObjectType(12), bonus)
+        };
+        let mut dnodes = [secret.dnode().unwrap(), plain.dnode().unwrap()];
+        for dnode in &mut dnodes {
+            dnode.max_block = BlockId(0x0102);
+        }
+        let mut block = vec![0; 512];
+        for dnode in &dnodes {
+            block.extend(dnode.encode());
+        }
+        block.resize(4096, 0);
+        turn_round(&mut block).unwrap();
+        assert!(block[..512] == [0; 512]);
+        let first = Dnode::decode(&block[512..], Endian::Big).unwrap();
+        assert_eq!(
+            (first.data_sectors, first.bonus_len, first.max_block),
+            (8, 64, BlockId(0x0102))
+        );
+        assert_eq!(first.bonus, dnodes[0].bonus);
+        let second = Dnode::decode(&block[1024..], Endian::Big).unwrap();
+        assert_eq!((second.extra_slots, second.max_block), (1, BlockId(0x0102)));
+        let words = |bytes: &[u8]| bytes[..8].iter().rev().copied().collect::<Vec<u8>>();
+        assert_eq!(second.bonus[..8], words(&dnodes[1].bonus));
+    }
+
+    #[test]
+    fn of_what_is_written_only_the_newest_block_is_kept() {
+        let sealed = SealedDnodes {
+            crypt: CryptParameters::default(),
+            endian: Endian::Little,
+        };
+        let mut blocks = RawBlocks::default();
+        for id in 0..1000 {
+            blocks.expect(id, sealed);
+        }
+        assert!(blocks.weight() > 50_000);
+        blocks.settle();
+        assert_eq!(blocks.waiting.keys().copied().collect::<Vec<_>>(), [999]);
+    }
 }

@@ -1,12 +1,12 @@
 //! Making datasets and snapshots.
 
 use super::file_system;
-use super::{DatasetId, PoolWriter};
+use super::{DatasetId, NewEncryption, PoolWriter};
 use crate::dmu::{ObjectSetType, ObjectSpec, ObjectType, OpenSet, Policies, metadata_policy};
 use crate::dsl::{DatasetFlags, DatasetPhys, DirFlags, DirPhys, UsedBreakdown};
 use crate::spa::{BlockPointer, BlockPolicy, Feature};
 use crate::zap::{ZapValue, write as zap};
-use crate::{Corrupt, Error, ObjectNumber, Txg, Unsupported};
+use crate::{Corrupt, Error, ObjectNumber, Txg};
 use std::collections::BTreeSet;
 use zferry_blocks::checksum::ChecksumAlgorithm;
 use zferry_blocks::compress::{Compression, CompressionLevel};
@@ -30,6 +30,8 @@ pub struct BeginOptions {
     pub features: BTreeSet<Feature>,
     /// Whether names in it are compared without regard to case.
     pub is_case_insensitive: bool,
+    /// How it is encrypted.
+    pub encryption: NewEncryption,
 }
 
 impl PoolWriter {
@@ -253,6 +255,7 @@ impl PoolWriter {
             .set(DatasetFlags::CASE_INSENSITIVE, options.is_case_insensitive);
         self.put_dataset(id.0, &phys)?;
         self.use_features(id.0, &options.features)?;
+        self.encrypt_new(id, dir, &options.encryption)?;
         self.begin_set(id, options.set_type)?;
         Ok(id)
     }
@@ -360,33 +363,35 @@ impl PoolWriter {
         Ok(policies.for_object(object_type, checksum, compression))
     }
 
-    /// What is made below an encrypted dataset is encrypted with its key, which nobody has given.
-    fn refuse_inherited_key(&mut self, name: &str) -> Result<(), Error> {
-        let parent = name.rsplit_once('/').map(|(parent, _)| parent);
-        let Some(dir) = parent.map(|parent| self.find_dir(parent)).transpose()?.flatten() else {
-            return Ok(());
-        };
-        if self.key_of(dir)?.is_some() {
-            return Err(Unsupported::Encrypted.into());
-        }
-        Ok(())
-    }
-
     /// Makes an empty file system that can be mounted.
     ///
     /// # Errors
-    /// As [`Self::begin_dataset`]; [`Unsupported::Encrypted`] below an encrypted one.
+    /// As [`Self::begin_dataset`]; [`Unsupported::Encrypted`](crate::Unsupported::Encrypted) below an encrypted one whose key is
+    /// not loaded.
     pub fn create_file_system(
         &mut self,
         name: &str,
         properties: &[(&str, ZapValue)],
     ) -> Result<DatasetId, Error> {
+        self.create_encrypted_file_system(name, properties, NewEncryption::Inherited)
+    }
+
+    /// The same with an encryption of its own.
+    ///
+    /// # Errors
+    /// As [`Self::create_file_system`]; [`Error::Invalid`] where that cannot be.
+    pub fn create_encrypted_file_system(
+        &mut self,
+        name: &str,
+        properties: &[(&str, ZapValue)],
+        encryption: NewEncryption,
+    ) -> Result<DatasetId, Error> {
         let options = BeginOptions {
             set_type: ObjectSetType::ZFS,
             features: BTreeSet::new(),
             is_case_insensitive: false,
+            encryption,
         };
-        self.refuse_inherited_key(name)?;
         let id = self.begin_dataset(name, &options)?;
         self.set_at_creation(id, properties)?;
         self.fill_file_system(id, properties)?;
@@ -404,13 +409,14 @@ impl PoolWriter {
         size: u64,
         block_bytes: u32,
         properties: &[(&str, ZapValue)],
+        encryption: NewEncryption,
     ) -> Result<DatasetId, Error> {
         let options = BeginOptions {
             set_type: ObjectSetType::ZVOL,
             features: BTreeSet::new(),
             is_case_insensitive: false,
+            encryption,
         };
-        self.refuse_inherited_key(name)?;
         let id = self.begin_dataset(name, &options)?;
         self.set_at_creation(id, properties)?;
         let salt = self.environment.guid();

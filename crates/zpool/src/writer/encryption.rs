@@ -53,15 +53,16 @@ impl PoolWriter {
             let root = root.ok_or_else(|| Corrupt::new(format!("key {table} has no encryption root")))?;
             return self.put_key(table, ObjectNumber(root), key);
         }
-        self.new_key(id, dir, key)?;
+        self.new_key(id, dir, dir, key)?;
         self.put_local(dir, "keylocation", &ZapValue::text("prompt"))
     }
 
-    /// Gives a dataset that has none a key, which makes its directory an encryption root.
+    /// Gives a dataset that has none a key with an encryption root.
     pub(super) fn new_key(
         &mut self,
         id: DatasetId,
         dir: ObjectNumber,
+        root: ObjectNumber,
         key: &WrittenKey,
     ) -> Result<(), Error> {
         self.use_features(id.0, &BTreeSet::from([Feature::Encryption]))?;
@@ -70,7 +71,7 @@ impl PoolWriter {
         self.table_put(table, KEY_USERS, 1)?;
         self.table_put(table, "DSL_CRYPTO_VERSION", key.wrapped.version.id())?;
         self.table_put(dir, KEY, table.0)?;
-        self.put_key(table, dir, key)
+        self.put_key(table, root, key)
     }
 
     /// Writes a key into its table.
@@ -99,7 +100,12 @@ impl PoolWriter {
         Ok(())
     }
 
-    fn put_local(&mut self, dir: ObjectNumber, property: &str, value: &ZapValue) -> Result<(), Error> {
+    pub(super) fn put_local(
+        &mut self,
+        dir: ObjectNumber,
+        property: &str,
+        value: &ZapValue,
+    ) -> Result<(), Error> {
         let table = self.dir(dir)?.properties;
         let table = table.ok_or_else(|| Corrupt::new(format!("directory {dir} can have no properties")))?;
         self.put_property(dir, table, property, value)

@@ -41,13 +41,13 @@ impl PoolWriter {
         let wrapped = self.wrapped_key(table)?;
         let incorrect = |_| LoadKeyError::Incorrect(dataset.to_owned());
         wrapped.unwrap(&user).map_err(incorrect)?;
-        self.keep_key(root, user);
+        self.keep_key(root, Arc::new(user));
         Ok(())
     }
 
     /// Keeps a user's key that is known to be right.
-    pub(super) fn keep_key(&mut self, root: ObjectNumber, user: WrappingKey) {
-        self.keys.users.insert(root, Arc::new(user));
+    pub(super) fn keep_key(&mut self, root: ObjectNumber, user: Arc<WrappingKey>) {
+        self.keys.users.insert(root, user);
     }
 
     /// The user's key of an encryption root, where it is loaded.
@@ -60,7 +60,41 @@ impl PoolWriter {
         wrapped_key(&self.table_all(table)?)
     }
 
+    /// Whether a file system or volume is an encryption root; `None` where it is not encrypted.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where it is not there.
+    pub fn is_encryption_root(&mut self, dataset: &str) -> Result<Option<bool>, Error> {
+        let dir = self.find_dir(dataset)?;
+        let dir = dir.ok_or_else(|| Error::Missing(format!("dataset '{dataset}'")))?;
+        Ok(self.encryption_root(dir)?.map(|root| root == dir))
+    }
+
+    /// Whether what lies in a file system or volume, or would if it were made there, can be changed: it is not encrypted, or
+    /// its key is loaded.
+    ///
+    /// # Errors
+    /// Where the pool's metadata cannot be read.
+    pub fn is_unlocked(&mut self, dataset: &str) -> Result<bool, Error> {
+        let mut name = dataset;
+        let dir = loop {
+            match (self.find_dir(name)?, name.rsplit_once('/')) {
+                (Some(dir), _) => break dir,
+                (None, Some((parent, _))) => name = parent,
+                (None, None) => return Ok(true),
+            }
+        };
+        match self.encryption_root(dir)? {
+            Some(root) => Ok(self.keys.users.contains_key(&root)),
+            None => Ok(true),
+        }
+    }
+
     /// The key of what lies in a directory; `None` where that is not encrypted, or the user's key is not loaded.
+    pub(super) fn opened_key(&mut self, dir: ObjectNumber) -> Result<Option<Arc<Key>>, Error> {
+        Ok(self.opened(dir)?.map(|opened| opened.key))
+    }
+
     fn opened(&mut self, dir: ObjectNumber) -> Result<Option<Opened>, Error> {
         let Some(table) = self.key_of(dir)? else {
             return Ok(None);

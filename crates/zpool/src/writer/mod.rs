@@ -30,6 +30,7 @@ mod lists;
 mod livelists;
 mod logs;
 mod meta;
+mod new_keys;
 mod objects;
 mod promote;
 mod properties;
@@ -41,6 +42,7 @@ mod tail;
 pub use create::{CreateOptions, PoolLayout, TopLayout};
 pub use datasets::BeginOptions;
 pub use encryption::WrittenKey;
+pub use new_keys::{NewEncryption, UserKey};
 
 pub use objects::{ObjectInfo, ObjectSetWriter, Slot};
 pub use properties::{OwnProperties, PropertySource};

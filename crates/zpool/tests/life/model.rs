@@ -250,6 +250,7 @@ pub(crate) fn options() -> BeginOptions {
         is_case_insensitive: false,
         set_type: ObjectSetType::OTHER,
         features: std::collections::BTreeSet::new(),
+        encryption: zferry_zpool::NewEncryption::Inherited,
     }
 }
 

@@ -148,6 +148,9 @@ pub enum BeginError {
     /// The target has snapshots since the one that the interrupted receive continues.
     #[error("the target has newer snapshots than the one that the interrupted receive continues")]
     Overtaken,
+    /// Blocks that lie in their pointers cannot be encrypted.
+    #[error("the stream embeds data, and the target is encrypted")]
+    EmbeddedIntoEncrypted,
     /// The target would be encrypted, and its key is not there.
     #[error("the target inherits encryption, and the key is not loaded")]
     NoKey,
@@ -166,6 +169,7 @@ impl BeginError {
             | Self::NoFreeRecords
             | Self::Redacted
             | Self::NoRedactionList
+            | Self::EmbeddedIntoEncrypted
             | Self::OverEncrypted
             | Self::RawOverPlain
             | Self::HiddenName
@@ -200,6 +204,10 @@ pub struct Wanted {
     pub is_forced: bool,
     /// What was received is kept when the stream is cut.
     pub is_resumable: bool,
+    /// The key is there that an encrypted target takes.
+    pub is_unlocked: bool,
+    /// Whether what is new is encrypted; otherwise it is as what it lies below.
+    pub encrypts: Option<bool>,
     /// What the new dataset is to be a clone of.
     pub origin: Option<Origin>,
 }
@@ -229,8 +237,8 @@ pub struct Base {
     pub has_large_blocks: bool,
     /// It is redacted, and not as the stream expects.
     pub is_redacted_otherwise: bool,
-    /// It is encrypted, and the key is not there.
-    pub is_locked: bool,
+    /// It is encrypted.
+    pub is_encrypted: bool,
 }
 
 /// What is at the place where a stream is to go.
@@ -328,7 +336,7 @@ pub fn check_target(begin: &Begin, wanted: Wanted, target: Target) -> Result<(),
     match target {
         Target::Existing(existing) => {
             let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
-            if existing.is_encrypted && !is_raw {
+            if existing.is_encrypted && !is_raw && !wanted.is_unlocked {
                 return Err(BeginError::NoKey);
             }
             if begin.flags.contains(BeginFlags::CLONE) || wanted.origin.is_some() {
@@ -361,6 +369,10 @@ fn check_existing(begin: &Begin, wanted: Wanted, existing: Existing) -> Result<(
     if is_raw && !existing.is_encrypted {
         return Err(BeginError::RawOverPlain);
     }
+    let embeds = begin.version_info.features().contains(FeatureFlags::EMBED_DATA);
+    if existing.is_encrypted && embeds {
+        return Err(BeginError::EmbeddedIntoEncrypted);
+    }
     let base = existing.base.ok_or(BeginError::SourceMissing)?;
     if existing.is_modified && !wanted.is_forced {
         return Err(BeginError::Modified);
@@ -382,8 +394,13 @@ fn check_missing(begin: &Begin, wanted: Wanted, parent: Parent) -> Result<(), Be
         Parent::Missing => return Err(BeginError::ParentMissing),
         Parent::Volume => return Err(BeginError::ParentNoFileSystem),
         Parent::FileSystem { is_encrypted } => {
-            if is_encrypted && wanted.origin.is_none() && !features.contains(FeatureFlags::RAW) {
+            let is_new = wanted.origin.is_none() && !features.contains(FeatureFlags::RAW);
+            if is_new && is_encrypted && wanted.encrypts.is_none() && !wanted.is_unlocked {
                 return Err(BeginError::NoKey);
+            }
+            let embeds = features.contains(FeatureFlags::EMBED_DATA);
+            if is_new && embeds && wanted.encrypts.unwrap_or(is_encrypted) {
+                return Err(BeginError::EmbeddedIntoEncrypted);
             }
         }
     }
@@ -392,7 +409,14 @@ fn check_missing(begin: &Begin, wanted: Wanted, parent: Parent) -> Result<(), Be
         Some(Origin::Missing) => Err(BeginError::OriginMissing),
         Some(Origin::Elsewhere) => Err(BeginError::OriginElsewhere),
         Some(Origin::NoSnapshot) => Err(BeginError::OriginNoSnapshot),
-        Some(Origin::Snapshot { base, .. }) if base.is_locked && !features.contains(FeatureFlags::RAW) => {
+        Some(Origin::Snapshot { base, .. })
+            if base.is_encrypted && features.contains(FeatureFlags::EMBED_DATA) =>
+        {
+            Err(BeginError::EmbeddedIntoEncrypted)
+        }
+        Some(Origin::Snapshot { base, .. })
+            if base.is_encrypted && !features.contains(FeatureFlags::RAW) && !wanted.is_unlocked =>
+        {
             Err(BeginError::NoKey)
         }
         Some(Origin::Snapshot { guid, .. }) if begin.from_guid != 0 && guid != begin.from_guid => {

@@ -131,6 +131,8 @@ fn errno(begin: &Begin, wanted: Wanted, target: Target) -> i32 {
 const FORCED: Wanted = Wanted {
     is_forced: true,
     is_resumable: false,
+    is_unlocked: false,
+    encrypts: None,
     origin: None,
 };
 
@@ -190,9 +192,8 @@ fn a_clone_needs_its_origin() {
         ..full.clone()
     };
     let over = |origin| Wanted {
-        is_forced: false,
-        is_resumable: false,
         origin: Some(origin),
+        ..Wanted::default()
     };
     let of = |guid| {
         over(Origin::Snapshot {

@@ -21,6 +21,7 @@ use crate::commands::assignment::parse_size;
 use crate::commands::stream::input::standard_input_in_turn;
 use crate::datasets::usage;
 use crate::error::CommandError;
+use crate::keys::KeyOptions;
 use crate::output::nice::nice_bytes;
 use crate::output::progress::Reporter;
 use crate::pools::Paths;
@@ -95,6 +96,8 @@ pub(crate) struct Args {
     /// Not there yet: mend a snapshot
     #[arg(short = 'c', hide = true)]
     heal: bool,
+    #[command(flatten)]
+    key: KeyOptions,
     /// Make the pool in this file or device, unless it is there already
     #[arg(long, value_name = "FILE")]
     create: Option<PathBuf>,
@@ -149,6 +152,9 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
 impl Args {
     /// The target, where the options make sense.
     fn check(&self) -> Result<&str, CommandError> {
+        if self.key.is_prompt() {
+            return Err(usage("Cannot ask for a key because stdin is in use."));
+        }
         if self.without_pool && self.last_component {
             return Err(usage(
                 "invalid option combination: -d and -e are mutually exclusive",

@@ -1,7 +1,8 @@
 //! `-o` and `-x`: properties that are set for what is received, or not taken over from the stream.
 
-use super::sentences::Action;
+use super::sentences::{self, Action};
 use crate::commands::assignment::{Assignment, stored_value};
+use crate::commands::encryption::Encryption;
 use crate::datasets::{PropertyName, usage};
 use crate::error::CommandError;
 use zferry_nvlist::NvList;
@@ -9,6 +10,8 @@ use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::{DatasetTypes, Property, Source};
 use zferry_zpool::zap::ZapValue;
 use zferry_zpool::{Error, Pool};
+use zferry_zstream::flags::{BeginFlags, FeatureFlags};
+use zferry_zstream::record::Begin;
 
 /// What `-o` and `-x` say.
 #[derive(Debug)]
@@ -84,6 +87,40 @@ impl<'a> PropertyOptions<'a> {
         Ok(())
     }
 
+    /// Whether anything is said of encryption itself.
+    pub(super) fn names_encryption(&self) -> bool {
+        self.names().any(|name| name == "encryption")
+    }
+
+    /// How what is received is to be encrypted.
+    pub(super) fn encryption(&self, begin: &Begin, scope: &Scope<'_>) -> Result<Encryption, CommandError> {
+        let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+        let is_incremental = begin.from_guid != 0 && !begin.flags.contains(BeginFlags::CLONE);
+        let cannot = |why: String| sentences::told(&why);
+        if let Some(name) = self.names().find(|name| is_raw && is_encryption(name)) {
+            return Err(cannot(format!(
+                "encryption property '{name}' cannot be set or excluded for raw streams."
+            )));
+        }
+        let mut encryption = Encryption::default();
+        for &(name, value) in self.set.iter().filter(|(name, _)| is_encryption(name)) {
+            if is_incremental && scope.is_recursive {
+                continue;
+            }
+            if is_incremental {
+                return Err(cannot(format!(
+                    "encryption property '{name}' cannot be set for incremental streams."
+                )));
+            }
+            let assignment = Assignment {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            };
+            encryption.take(&assignment).map_err(cannot)?;
+        }
+        Ok(encryption)
+    }
+
     /// What is to be done with a dataset's properties. What is not to be taken over goes from those `received`, where it
     /// is nothing that could be inherited instead.
     pub(super) fn changes(
@@ -131,12 +168,8 @@ impl<'a> PropertyOptions<'a> {
                     "property '{name}' does not apply to datasets of this type"
                 )));
             }
-            // That is what a new dataset is anyway.
-            if name == "encryption" && value == "off" {
+            if is_encryption(name) {
                 continue;
-            }
-            if native.is_some_and(is_of_encryption) {
-                return Err(scope.action.error(format_args!("'{name}' cannot be set yet")));
             }
             if !scope.is_top {
                 let is_own = native.is_some_and(|property| !property.description().is_inheritable());
@@ -217,6 +250,10 @@ fn is_set(pool: Option<&Pool>, dataset: &str, name: &str) -> Result<bool, Comman
 fn may_be_received(property: Property) -> bool {
     let decided = [Property::Version, Property::VolSize];
     is_of_encryption(property) || !(property.description().is_read_only() || decided.contains(&property))
+}
+
+fn is_encryption(name: &str) -> bool {
+    matches!(PropertyName::parse(name), Some(PropertyName::Native(property)) if is_of_encryption(property))
 }
 
 fn is_of_encryption(property: Property) -> bool {

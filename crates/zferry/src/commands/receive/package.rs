@@ -6,7 +6,9 @@ use crate::error::CommandError;
 use std::io::{self, Write};
 use zferry_nvlist::NvList;
 use zferry_replicate::receive::{Destination, Incoming, ReceiveError};
-use zferry_replicate::receive_package::{Event, Outcome, PackageHeader, Replication, SentDataset};
+use zferry_replicate::receive_package::{
+    Event, Outcome, PackageHeader, Replication, SentDataset, restore_encryption_roots,
+};
 use zferry_zpool::PoolWriter;
 use zferry_zstream::flags::FeatureFlags;
 use zferry_zstream::record::Begin;
@@ -97,14 +99,29 @@ fn invalid(why: &dyn std::fmt::Display) -> CommandError {
     CommandError::failed("cannot receive: invalid backup stream").hint(why)
 }
 
-/// Receives the streams of a package, up to the first that cannot be received.
+/// Receives a package.
 pub(super) fn receive<S: Source + Send>(
     session: &mut Session<'_>,
     incoming: &mut Incoming<S>,
 ) -> Result<(), CommandError> {
     let list = incoming.take_list().map_err(|error| invalid(&error))?;
     let package = Package::read(session, incoming, list.as_ref())?;
-    let top = top(session, &package)?;
+    let received = replicate_all(session, incoming, &package);
+    let raw = package.header.as_ref().filter(|header| header.is_raw);
+    if let (Some(header), Some(top)) = (raw, session.received_top()) {
+        let restored = restore_encryption_roots(session.writer()?, header, &top);
+        restored.map_err(|error| CommandError::failed(format_args!("cannot receive: {error}")))?;
+    }
+    received
+}
+
+/// Receives the streams of a package, up to the first that cannot be received.
+fn replicate_all<S: Source + Send>(
+    session: &mut Session<'_>,
+    incoming: &mut Incoming<S>,
+    package: &Package<'_>,
+) -> Result<(), CommandError> {
+    let top = top(session, package)?;
     let is_verbose = session.args.verbose;
     let mut notify = |event: &Event| {
         // That nobody listens is noticed when a stream is received.
@@ -126,11 +143,11 @@ pub(super) fn receive<S: Source + Send>(
             Replication::new(header, &top, is_forced, names_top, process, &mut notify)
         });
     let Some(mut replication) = replication else {
-        return receive_all(session, incoming, &package);
+        return receive_all(session, incoming, package);
     };
     // What comes of it now does not matter: the streams may bring what it lacks.
     replicate(&mut replication, session.writer()?)?;
-    let received = receive_all(session, incoming, &package);
+    let received = receive_all(session, incoming, package);
     if let Err(error) = &received {
         error.report();
     }

@@ -255,10 +255,9 @@ impl<'a> Place<'a> {
     /// What is not encrypted cannot be continued by what is.
     fn check_raw(&self, route: &Route<'_>, dataset: &str) -> Result<(), CommandError> {
         let is_raw = route.begin.version_info.features().contains(FeatureFlags::RAW);
-        let Self::There { pool, .. } = self else {
+        let Some(dsl) = self.pool().map(DslPool::new) else {
             return Ok(());
         };
-        let dsl = DslPool::new(pool);
         let head = dsl
             .dataset(dataset)
             .map_err(|error| cannot_open(dataset, error))?;

@@ -56,6 +56,11 @@ impl Display for Action {
     }
 }
 
+/// What zfs(8) has found wrong itself.
+pub(super) fn told(why: &str) -> CommandError {
+    CommandError::failed(format_args!("cannot receive: {why}"))
+}
+
 /// The input ends, or fails, where zfs(8) itself reads it.
 pub(super) fn unreadable() -> CommandError {
     CommandError::failed("cannot receive: failed to read from stream")

@@ -13,8 +13,9 @@ use zferry_replicate::receive::{
     Destination, Incoming, Naming, Progress, ReceiveError, Received, Request, receive,
     set_received_properties,
 };
+use zferry_zpool::dsl::DslPool;
 use zferry_zpool::zap::ZapValue;
-use zferry_zpool::{Error, PoolWriter};
+use zferry_zpool::{Error, NewEncryption, PoolWriter};
 use zferry_zstream::flags::FeatureFlags;
 use zferry_zstream::record::{Begin, ObjsetType};
 use zferry_zstream::source::Source;
@@ -73,6 +74,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The first dataset that something was received into, if anything was.
+    pub(super) fn received_top(&self) -> Option<String> {
+        self.top.clone().filter(|_| self.has_received)
+    }
+
     /// Closes the pool.
     pub(super) fn close(mut self) {
         if let Some(Place::Open(opened)) = &mut self.place {
@@ -123,6 +129,7 @@ impl<'a> Session<'a> {
                 .push(("encryption".to_owned(), ZapValue::number(ENCRYPTION_OFF)));
         }
         request.inherited = changes.inherited;
+        self.encrypt(&begin, &scope, &mut request)?;
         incoming
             .check_kind()
             .map_err(|error| failed(error, &request, &tokens))?;
@@ -223,6 +230,23 @@ impl<'a> Session<'a> {
         Ok((destination, action, request))
     }
 
+    /// Says how what is received is to be encrypted, and whether its key is at hand.
+    fn encrypt(&self, begin: &Begin, scope: &Scope<'_>, request: &mut Request) -> Result<(), CommandError> {
+        let dsl = self.place()?.pool().map(DslPool::new);
+        let chosen = self.properties.encryption(begin, scope)?;
+        let encryption = chosen.of_new(dsl.as_ref(), scope.dataset, false);
+        request.encryption = encryption.map_err(|why| sentences::told(&why))?;
+        let is_silent = !self.properties.names_encryption();
+        if is_silent && request.received.is_some() {
+            // What has properties with it, and is not raw, was not encrypted.
+            request.encryption = NewEncryption::Off;
+        }
+        if let Some(dsl) = dsl.filter(|_| !is_raw(begin)) {
+            request.is_unlocked = self.args.key.is_found(&dsl, scope.dataset)?;
+        }
+        Ok(())
+    }
+
     fn announce(&self, begin: &Begin, destination: &Destination) -> Result<(), CommandError> {
         let verb = if self.args.dry_run {
             "would receive"
@@ -254,8 +278,13 @@ impl<'a> Session<'a> {
         incoming: &mut Incoming<S>,
         request: &Request,
     ) -> Result<Result<Received, ReceiveError>, CommandError> {
-        let reporter = self.args.reporter(self.length);
+        let args = self.args;
+        let reporter = args.reporter(self.length);
         let writer = self.writer()?;
+        let dataset = &request.destination.dataset;
+        if request.is_unlocked && !writer.is_unlocked(dataset).unwrap_or(false) {
+            args.key.unlock(writer, dataset)?;
+        }
         let progress = Progress::default();
         let work = || receive(writer, incoming, request, &progress);
         Ok(progress::during(reporter, || progress.bytes(), work))
