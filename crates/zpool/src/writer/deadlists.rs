@@ -12,7 +12,7 @@ use super::lists::Totals;
 use crate::dmu::{ObjectSpec, ObjectType};
 use crate::spa::BlockPointer;
 use crate::{Corrupt, Error, ObjectNumber, Txg};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zferry_wire::{Endian, Reader};
 
 const DEADLIST: ObjectType = ObjectType(50);
@@ -28,10 +28,10 @@ impl PoolWriter {
     pub(super) fn new_deadlist(&mut self, keys: &[Txg]) -> Result<ObjectNumber, Error> {
         let spec = ObjectSpec::new(DEADLIST, 512).with_bonus(DEADLIST_HEADER, vec![0; DEADLIST_HEADER_BYTES]);
         let deadlist = self.new_table_of(&spec)?;
-        for key in keys {
-            let list = self.empty_list()?;
-            self.table_put(deadlist, &key_of(*key), list.0)?;
-        }
+        let keys: BTreeSet<Txg> = keys.iter().copied().collect();
+        let lists = self.empty_lists(keys.len())?;
+        let entries = keys.iter().zip(lists).map(|(key, list)| (key_of(*key), list.0));
+        self.table_fill(deadlist, &entries.collect::<Vec<_>>())?;
         Ok(deadlist)
     }
 
@@ -108,9 +108,8 @@ impl PoolWriter {
 
     /// Frees a deadlist; what its lists lead to stays.
     pub(super) fn free_deadlist(&mut self, deadlist: ObjectNumber) -> Result<(), Error> {
-        for (_, list) in self.deadlist_lists(deadlist)? {
-            self.drop_list(list)?;
-        }
+        let lists: Vec<ObjectNumber> = self.deadlist_lists(deadlist)?.into_values().collect();
+        self.drop_lists(&lists)?;
         self.free_meta_object(deadlist)
     }
 
@@ -123,9 +122,10 @@ impl PoolWriter {
         to: Option<Txg>,
     ) -> Result<Totals, Error> {
         let lists = self.deadlist_lists(deadlist)?;
+        let shared = self.shared_empty_list()?;
         let mut totals = Totals::default();
         for (key, list) in lists {
-            if key >= from && to.is_none_or(|to| key < to) {
+            if key >= from && to.is_none_or(|to| key < to) && shared != Some(list) {
                 totals = totals.plus(self.list_totals(list)?);
             }
         }
@@ -169,9 +169,14 @@ impl PoolWriter {
         other: ObjectNumber,
     ) -> Result<(), Error> {
         let totals = self.deadlist_totals(other)?;
-        for (key, list) in self.deadlist_lists(other)? {
+        let lists = self.deadlist_lists(other)?;
+        let shared = self.shared_empty_list()?;
+        let (empty, full): (Vec<_>, Vec<_>) = lists.into_iter().partition(|(_, list)| shared == Some(*list));
+        for (key, list) in full {
             self.enqueue_at(deadlist, key, list)?;
         }
+        let empty: Vec<ObjectNumber> = empty.into_iter().map(|(_, list)| list).collect();
+        self.drop_lists(&empty)?;
         self.add_to_deadlist_totals(deadlist, totals)?;
         self.free_meta_object(other)
     }

@@ -405,10 +405,13 @@ impl PoolWriter {
         Ok(self.list_header(list)?.totals)
     }
 
-    /// A reference to an empty list: the shared one, or one of its own.
-    pub(super) fn empty_list(&mut self) -> Result<ObjectNumber, Error> {
+    /// References to so many empty lists: all to the shared one, or each to one of its own.
+    pub(super) fn empty_lists(&mut self, count: usize) -> Result<Vec<ObjectNumber>, Error> {
         if !self.is_feature_enabled(Feature::EmptyBpobj)? {
-            return self.new_list();
+            return (0..count).map(|_| self.new_list()).collect();
+        }
+        if count == 0 {
+            return Ok(Vec::new());
         }
         let shared = match self.shared_empty_list()? {
             Some(shared) => shared,
@@ -418,8 +421,8 @@ impl PoolWriter {
                 shared
             }
         };
-        self.count_feature(Feature::EmptyBpobj, 1)?;
-        Ok(shared)
+        self.count_feature(Feature::EmptyBpobj, i64::try_from(count).unwrap_or(i64::MAX))?;
+        Ok(vec![shared; count])
     }
 
     pub(super) fn shared_empty_list(&mut self) -> Result<Option<ObjectNumber>, Error> {
@@ -428,13 +431,27 @@ impl PoolWriter {
 
     /// Gives a reference to a list up, whatever is in it.
     pub(super) fn drop_list(&mut self, list: ObjectNumber) -> Result<(), Error> {
-        if self.shared_empty_list()? != Some(list) {
-            return self.free_list(list);
+        self.drop_lists(&[list])
+    }
+
+    /// The same for many.
+    pub(super) fn drop_lists(&mut self, lists: &[ObjectNumber]) -> Result<(), Error> {
+        let shared = self.shared_empty_list()?;
+        let mut count = 0_i64;
+        for list in lists {
+            if shared == Some(*list) {
+                count = count.saturating_sub(1);
+            } else {
+                self.free_list(*list)?;
+            }
         }
-        self.count_feature(Feature::EmptyBpobj, -1)?;
+        let Some(shared) = shared.filter(|_| count < 0) else {
+            return Ok(());
+        };
+        self.count_feature(Feature::EmptyBpobj, count)?;
         if self.feature_count(Feature::EmptyBpobj)? == 0 {
             self.table_remove(ObjectNumber(1), EMPTY)?;
-            self.free_meta_object(list)?;
+            self.free_meta_object(shared)?;
         }
         Ok(())
     }

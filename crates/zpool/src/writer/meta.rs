@@ -64,6 +64,11 @@ impl PoolWriter {
         self.table_put_value(table, name, &ZapValue::number(value))
     }
 
+    /// Puts many names into an empty table.
+    pub(super) fn table_fill(&mut self, table: ObjectNumber, entries: &[(String, u64)]) -> Result<(), Error> {
+        zap::fill(&mut self.mos, &mut self.io, table, entries)
+    }
+
     pub(super) fn table_put_value(
         &mut self,
         table: ObjectNumber,

@@ -2,6 +2,7 @@
 
 use super::{BLOCK_TYPE_MICRO, ZapEntry, ZapValue, hash_name};
 use crate::Corrupt;
+use std::collections::{BTreeSet, HashMap};
 use zferry_wire::{Endian, Reader, Writer, u64_from_usize, usize_from_u64};
 
 /// The longest name, in bytes, without the zero behind it.
@@ -126,6 +127,41 @@ impl MicroTable {
         fits
     }
 
+    /// Puts names in that are not there yet, until there is no room any more; returns how many.
+    pub(super) fn extend<'a>(&mut self, entries: impl Iterator<Item = (&'a [u8], u64)>) -> usize {
+        let mut rivals: HashMap<u64, BTreeSet<u32>> = HashMap::new();
+        for slot in self.slots.iter().flatten() {
+            let differentiators = rivals.entry(self.hash(&slot.name)).or_default();
+            differentiators.insert(slot.differentiator);
+        }
+        let mut free = 0_usize;
+        let mut count = 0_usize;
+        for (name, value) in entries {
+            while self.slots.get(free).is_some_and(Option::is_some) {
+                free = free.saturating_add(1);
+            }
+            if free == self.slots.len() {
+                self.slots.push(None);
+                if self.bytes() > BYTES_MAX {
+                    self.slots.pop();
+                    break;
+                }
+            }
+            let taken = rivals.entry(self.hash(name)).or_default();
+            let differentiator = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
+            taken.insert(differentiator);
+            if let Some(slot) = self.slots.get_mut(free) {
+                *slot = Some(Slot {
+                    name: name.to_vec(),
+                    value,
+                    differentiator,
+                });
+            }
+            count = count.saturating_add(1);
+        }
+        count
+    }
+
     fn hash(&self, name: &[u8]) -> u64 {
         if self.norm_flags == 0 {
             hash_name(self.salt, name, false)
@@ -166,5 +202,25 @@ impl MicroTable {
         let mut block = writer.into_bytes();
         block.resize(usize_from_u64(bytes), 0);
         block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_at_once_are_as_one_after_another() {
+        let names: Vec<String> = (0..3000_u64).map(|number| format!("{:x}", number * 7)).collect();
+        let (mut one, mut many) = (MicroTable::empty(99, 0), MicroTable::empty(99, 0));
+        assert!(one.put(b"first", 1) && one.put(b"second", 2) && one.remove(b"first"));
+        assert!(many.put(b"first", 1) && many.put(b"second", 2) && many.remove(b"first"));
+        let numbered = || names.iter().map(|name| name.as_bytes()).zip(0_u64..);
+        let fit = numbered()
+            .take_while(|(name, value)| one.put(name, *value))
+            .count();
+        assert_eq!(many.extend(numbered()), fit);
+        assert_eq!(fit, 2046);
+        assert!(one.encode(BYTES_MAX) == many.encode(BYTES_MAX));
     }
 }
