@@ -4,7 +4,9 @@ mod bench;
 mod example;
 mod fuzz;
 mod interop;
+mod kill;
 mod life;
+mod numbers;
 mod replicate;
 mod tools;
 
@@ -35,6 +37,8 @@ enum Task {
     Interop(interop::Arguments),
     /// Let zferry and OpenZFS's own code act on one pool in turn, at random, and judge it
     Life(life::Arguments),
+    /// Kill zferry while it writes to a pool, again and again, and judge what is left
+    Kill(kill::Arguments),
     /// Have OpenZFS's kernel, in a virtual machine, import and use a pool that zferry received into
     Kernel,
     /// Have OpenZFS's kernel and zferry replicate a random life of a tree to each other, package by package
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Life(arguments) => life::run(&arguments),
+        Task::Kill(arguments) => kill::run(&arguments),
         Task::Kernel => interop::run_kernel(),
         Task::Replicate(arguments) => replicate::run(&arguments),
     };

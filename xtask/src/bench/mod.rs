@@ -1,5 +1,6 @@
 //! Measures zferry beside OpenZFS's own code: whole processes on the same files, both warm.
 
+mod growth;
 mod measure;
 mod prepare;
 mod rows;
@@ -26,15 +27,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Some(judges) = tools::judges() else {
         return Ok(());
     };
-    let prepared = Prepared::new(judges, tools::zferry()?)?;
+    let zferry = tools::zferry()?;
+    let is_wanted = |row: &str| {
+        let named = |name: &String| row.contains(name.as_str());
+        arguments.rows.is_empty() || arguments.rows.iter().any(named)
+    };
+    if ROWS.iter().any(|row| is_wanted(row.name)) {
+        beside_openzfs(
+            &Prepared::new(judges.clone(), zferry.clone())?,
+            arguments.runs,
+            is_wanted,
+        )?;
+    }
+    growth::run(&judges, &zferry, arguments.runs, is_wanted)
+}
+
+/// Measures the rows that compare a whole process with OpenZFS's.
+fn beside_openzfs(prepared: &Prepared, runs: usize, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
     println!(
         "{:<20} {:>10} {:>10} {:>7}  {:<12} {:>10}  {:<10}",
         "", "zferry", "OpenZFS", "ratio", "wanted", "memory", "at most"
     );
     for row in ROWS {
-        let named = |name: &String| row.name.contains(name.as_str());
-        if arguments.rows.is_empty() || arguments.rows.iter().any(named) {
-            print(row, &prepared, arguments.runs)?;
+        if is_wanted(row.name) {
+            print(row, prepared, runs)?;
         }
     }
     Ok(())

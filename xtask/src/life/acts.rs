@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::inventory::{Dataset, Inventory, Snapshot};
 use super::judge::Contents;
-use super::numbers::Numbers;
 use super::world::{Act, FIELD, LIFE, Theirs, World};
+use crate::numbers::Numbers;
 
 /// Objects below this are the file systems' own.
 const FIRST_OBJECT: u64 = 128;

@@ -7,7 +7,6 @@
 mod acts;
 mod inventory;
 mod judge;
-mod numbers;
 mod world;
 
 use std::collections::BTreeMap;
@@ -16,11 +15,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::numbers::Numbers;
 use crate::tools::{self, output};
 use acts::Fate;
 use inventory::Inventory;
 use judge::{Contents, judge};
-use numbers::Numbers;
 use world::{Act, LIFE, Outcome, Theirs, World};
 use zferry_fixtures::target;
 
