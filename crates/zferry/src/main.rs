@@ -11,6 +11,7 @@ mod keys;
 mod moment;
 mod output;
 mod pools;
+mod writers;
 mod writing;
 
 use std::process::ExitCode;

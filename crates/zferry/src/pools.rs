@@ -26,6 +26,9 @@ pub(crate) struct Paths {
     /// Open pools whose newest state or whose labels are damaged, from what remains
     #[arg(long)]
     salvage: bool,
+    /// Where another process writes to the pool and this command is to write, too, wait until the other is done
+    #[arg(long)]
+    wait: bool,
 }
 
 /// An open pool.
@@ -149,6 +152,11 @@ impl Paths {
         }
         pools.pools.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(pools)
+    }
+
+    /// Whether to wait for others who write.
+    pub(crate) const fn waits(&self) -> bool {
+        self.wait
     }
 
     /// Every file in which a pool is looked for.

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use zferry_zpool::vdev::{FileDisk, WritableDisk, WritableFile, read_labels};
+use zferry_zpool::vdev::{FileDisk, WritableDisk, read_labels};
 use zferry_zpool::{Environment, Error, OpenOptions, PoolWriter, Timestamp};
 
 use crate::error::CommandError;
 use crate::pools::{Paths, missing};
+use crate::writers;
 
 /// The system's clock, and its random numbers.
 pub(crate) fn environment() -> Result<Environment, CommandError> {
@@ -69,15 +70,9 @@ pub(crate) fn paths_of(paths: &Paths, pool: &str) -> Result<Vec<PathBuf>, Comman
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Opens files and devices for writing.
-pub(crate) fn open_disks(paths: &[PathBuf]) -> Result<Vec<Arc<dyn WritableDisk>>, CommandError> {
-    let mut disks: Vec<Arc<dyn WritableDisk>> = Vec::new();
-    for path in paths {
-        disks.push(Arc::new(
-            WritableFile::open(path).map_err(|error| cannot_open(path, &error))?,
-        ));
-    }
-    Ok(disks)
+/// Opens files and devices for writing; where another process writes to them, waits for it if `waits`.
+pub(crate) fn open_disks(paths: &[PathBuf], waits: bool) -> Result<Vec<Arc<dyn WritableDisk>>, CommandError> {
+    writers::open(paths, waits)
 }
 
 /// Opens the pool of a dataset for writing.
@@ -88,7 +83,7 @@ pub(crate) fn open_pool_of(paths: &Paths, dataset: &str) -> Result<PoolWriter, C
 /// The same, also where it was not exported or was destroyed.
 pub(crate) fn open_pool(paths: &Paths, dataset: &str, is_forced: bool) -> Result<PoolWriter, CommandError> {
     let name = dataset.split(['/', '@', '#']).next().unwrap_or_default();
-    let disks = open_disks(&paths_of(paths, name)?)?;
+    let disks = open_disks(&paths_of(paths, name)?, paths.waits())?;
     let options = OpenOptions::default();
     let opened = if is_forced {
         PoolWriter::open_forced(disks, &options, environment()?)
@@ -98,8 +93,17 @@ pub(crate) fn open_pool(paths: &Paths, dataset: &str, is_forced: bool) -> Result
     opened.map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")))
 }
 
+/// Why a file or device cannot be opened; of one that is written to, also by whom.
 pub(crate) fn cannot_open(path: &Path, error: &Error) -> CommandError {
-    CommandError::failed(format_args!("cannot open '{}': {error}", path.display()))
+    let shown = path.display();
+    let who = matches!(error, Error::Busy(_))
+        .then(|| writers::who_writes(path))
+        .flatten();
+    match who {
+        Some(who) => CommandError::failed(format_args!("cannot open '{shown}': it is written to by {who}"))
+            .hint("With --wait before the subcommand, zferry waits until that is done."),
+        None => CommandError::failed(format_args!("cannot open '{shown}': {error}")),
+    }
 }
 
 /// Notes in the pool's history how this command was called, commits, and sees to it that what was destroyed is freed.

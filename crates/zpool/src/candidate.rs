@@ -9,7 +9,7 @@ use crate::pool::open_candidate;
 use crate::spa::{ScanFunction, ScanState};
 use crate::vdev::{
     Devices, Disk, Label, LabelState, MissingDevices, ShortVdev, TopSource, Uberblock, VdevKind, VdevNodes,
-    VdevState, VdevStatus, read_labels, short_vdevs, status_of,
+    VdevState, VdevStatus, has_newer_uberblock, read_labels, short_vdevs, status_of,
 };
 use crate::{Corrupt, Discovery, Error, OpenOptions, Pool, Txg, Unsupported};
 use std::collections::BTreeMap;
@@ -58,6 +58,8 @@ pub struct PoolCandidate {
     vdevs: Vec<VdevStatus>,
 }
 
+/// So often a pool that changes meanwhile is tried to be opened.
+const TRIES_MAX: usize = 1000;
 /// No pool has more top-level vdevs than this.
 const TOPS_MAX: usize = 1 << 15;
 
@@ -209,26 +211,77 @@ impl PoolCandidate {
         &self.uberblocks
     }
 
-    /// Opens the pool at its newest uberblock.
+    /// Opens the pool at its newest uberblock. As long as it is open, the space of that state is not taken again by who
+    /// writes to it meanwhile.
     ///
     /// # Errors
+    /// [`Error::Busy`] where it changes so fast that none of its states can be held;
     /// [`Error::MissingDevices`] where too many devices are missing; [`Error::Unsupported`] where the pool uses what
     /// zferry does not know; others where what leads to its metadata is damaged.
     pub fn open(&self, options: &OpenOptions) -> Result<Pool, Error> {
-        let newest = self.uberblocks.first().ok_or_else(|| {
+        let mut again = None;
+        for _ in 0..TRIES_MAX {
+            let candidate = again.as_ref().unwrap_or(self);
+            let newest = candidate.newest()?;
+            candidate.hold(newest.txg)?;
+            // A commit that came before the hold may have freed what this state needs, and the next take it.
+            if !candidate.has_newer(newest) {
+                return open_candidate(candidate, newest, options);
+            }
+            candidate.release(newest.txg)?;
+            again = Some(candidate.read_again()?);
+        }
+        Err(Error::Busy(self.name().to_owned()))
+    }
+
+    /// The newest uberblock.
+    fn newest(&self) -> Result<&Uberblock, Error> {
+        self.uberblocks.first().ok_or_else(|| {
             let device = self.devices.values().next();
             Error::NoUberblock {
                 disk: device.map_or_else(String::new, |device| device.disk.name().to_owned()),
             }
-        })?;
-        self.open_at(newest, options)
+        })
     }
 
-    /// Opens the pool at one of its uberblocks.
+    /// Whether the pool has a newer state by now.
+    fn has_newer(&self, uberblock: &Uberblock) -> bool {
+        let age = uberblock.age_key();
+        let mut devices = self.devices.values();
+        devices.any(|device| has_newer_uberblock(&*device.disk, &device.label, age))
+    }
+
+    /// The same pool as its labels tell of it by now.
+    fn read_again(&self) -> Result<Self, Error> {
+        let devices = self.devices.values();
+        let devices = devices.filter_map(|device| CandidateDevice::read(Arc::clone(&device.disk)).ok());
+        let found = Self::of_devices(devices.collect());
+        let mut pools = found.pools.into_iter();
+        let same = pools.find(|pool| pool.guid == self.guid);
+        same.ok_or_else(|| Corrupt::new("the pool's labels went away").into())
+    }
+
+    fn hold(&self, txg: Txg) -> Result<(), Error> {
+        self.devices.values().try_for_each(|device| {
+            let held = device.disk.hold(txg);
+            held.map_err(|source| Error::io(device.disk.name(), source))
+        })
+    }
+
+    fn release(&self, txg: Txg) -> Result<(), Error> {
+        self.devices.values().try_for_each(|device| {
+            let released = device.disk.release(txg);
+            released.map_err(|source| Error::io(device.disk.name(), source))
+        })
+    }
+
+    /// Opens the pool at one of its uberblocks. What it needs is not taken again from now on; of an older state, some may
+    /// have been taken already.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_at(&self, uberblock: &Uberblock, options: &OpenOptions) -> Result<Pool, Error> {
+        self.hold(uberblock.txg)?;
         open_candidate(self, uberblock, options)
     }
 

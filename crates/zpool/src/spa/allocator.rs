@@ -4,13 +4,13 @@
 //! sequential and copies lie far apart. With several top-level vdevs, each gets a part in turn. What is chosen depends
 //! on nothing but the pool and the order of the requests.
 
-use super::metaslab::Metaslab;
+use super::metaslab::{Held, Late, Metaslab};
 use super::space::TopVdevSpace;
 use super::space_map::{Logged, SpaceMapPhys};
 use super::{BlockPointer, BlockReader, Dva};
 use crate::dmu::ObjectSet;
 use crate::{Corrupt, Error, Txg};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use zferry_wire::{usize_from_u32, usize_from_u64};
 
 /// After how many commits freed space may be taken again: the uberblocks before the last lead to whole pools until then.
@@ -58,7 +58,11 @@ pub(crate) struct Range {
 pub(crate) struct Allocator {
     pub(crate) tops: Vec<Top>,
     /// By the group that gave it back.
-    deferred: VecDeque<(Txg, Vec<Range>)>,
+    deferred: BTreeMap<Txg, Vec<Range>>,
+    /// What readers needed, in the state in which the pool was opened, of what groups before had given back.
+    held: Option<Held>,
+    /// The oldest group whose state a reader has open, when last asked.
+    pub(crate) oldest: Option<Txg>,
     /// Of each stream, the vdev whose turn it is, and how much it got.
     turns: [(usize, u64); STREAMS],
     /// The meta object set as last committed; none before the first commit.
@@ -80,11 +84,19 @@ impl Allocator {
         });
         Self {
             tops: tops.collect(),
-            deferred: VecDeque::new(),
+            deferred: BTreeMap::new(),
+            held: None,
+            oldest: None,
             turns: [(0, 0); STREAMS],
             meta: None,
             limit,
         }
+    }
+
+    /// Leaves alone what readers need that have the state of the group `oldest` open, now that `last` is the last one.
+    pub(crate) fn keep_for_readers(&mut self, oldest: Option<Txg>, last: Txg) {
+        self.oldest = oldest;
+        self.held = oldest.map(|oldest| Held { oldest, last });
     }
 
     /// Learns what is allocated of each metaslab from the pool as last committed.
@@ -211,10 +223,9 @@ impl Allocator {
             if metaslab.usable_bytes() < len {
                 continue;
             }
-            let deferred = self.deferred.iter().flat_map(|(_, ranges)| ranges);
-            let deferred = deferred.filter(|range| range.vdev == number);
-            let deferred = deferred.map(|range| (range.start, range.end));
-            metaslab.load(reader, self.meta.as_ref(), top.ashift, deferred)?;
+            let deferred = ranges_on(&self.deferred, number);
+            let late = metaslab.load(reader, self.meta.as_ref(), top.ashift, deferred, self.held)?;
+            defer(&mut self.deferred, number, late);
             let cursor = match place {
                 Some(place) if place.metaslab == index => place.cursor,
                 _ => metaslab.cursor(),
@@ -267,10 +278,9 @@ impl Allocator {
         for (vdev, top) in self.tops.iter_mut().enumerate() {
             let number = u32::try_from(vdev).unwrap_or(u32::MAX);
             for metaslab in top.metaslabs.iter_mut().filter(|metaslab| metaslab.is_dirty()) {
-                let deferred = self.deferred.iter().flat_map(|(_, ranges)| ranges);
-                let deferred = deferred.filter(|range| range.vdev == number);
-                let deferred = deferred.map(|range| (range.start, range.end));
-                metaslab.load(reader, self.meta.as_ref(), top.ashift, deferred)?;
+                let deferred = ranges_on(&self.deferred, number);
+                let late = metaslab.load(reader, self.meta.as_ref(), top.ashift, deferred, self.held)?;
+                defer(&mut self.deferred, number, late);
             }
         }
         Ok(())
@@ -285,7 +295,7 @@ impl Allocator {
             let (ashift, shift) = (top.ashift, top.metaslab_shift);
             let index = usize_from_u64(entry.offset.checked_shr(shift).unwrap_or(u64::MAX));
             let metaslab = top.metaslabs.get_mut(index).ok_or_else(outside)?;
-            metaslab.load(reader, self.meta.as_ref(), ashift, std::iter::empty())?;
+            metaslab.load(reader, self.meta.as_ref(), ashift, std::iter::empty(), None)?;
             let end = entry.offset.saturating_add(entry.bytes.unsigned_abs());
             metaslab.overtake(entry.offset, end, entry.bytes < 0)?;
         }
@@ -308,7 +318,28 @@ impl Allocator {
         dirty
     }
 
-    /// The open group `txg` is committed. Returns what may be punched: space that was freed long enough ago.
+    /// What readers may need of what groups before the open one gave back of a metaslab: the groups, and the ranges.
+    pub(crate) fn held_of(&self, vdev: usize, metaslab: usize) -> BTreeMap<Txg, Vec<(u64, u64)>> {
+        let mut held = BTreeMap::new();
+        let number = u32::try_from(vdev).unwrap_or(u32::MAX);
+        let top = self.tops.get(vdev);
+        let Some(metaslab) = top.and_then(|top| top.metaslabs.get(metaslab)) else {
+            return held;
+        };
+        let place = metaslab.start..metaslab.start.saturating_add(metaslab.bytes);
+        for (txg, ranges) in &self.deferred {
+            let here = ranges.iter().filter(|range| range.vdev == number);
+            let here = here.filter(|range| place.contains(&range.start));
+            let here: Vec<_> = here.map(|range| (range.start, range.end)).collect();
+            if self.oldest.is_some_and(|oldest| oldest < *txg) && !here.is_empty() {
+                held.insert(*txg, here);
+            }
+        }
+        held
+    }
+
+    /// The open group `txg` is committed. Returns what may be punched: space that was freed long enough ago, and that no
+    /// reader needs.
     pub(crate) fn committed(&mut self, txg: Txg, meta: ObjectSet) -> Vec<Range> {
         self.meta = Some(meta);
         let mut given = Vec::new();
@@ -319,12 +350,13 @@ impl Allocator {
                 given.extend(ranges.map(|(start, end)| Range { vdev, start, end }));
             }
         }
-        self.deferred.push_back((txg, given));
+        self.deferred.entry(txg).or_default().extend(given);
         let mut usable = Vec::new();
-        while let Some((freed, _)) = self.deferred.front()
-            && freed.0.saturating_add(DEFER) <= txg.0
+        while let Some(entry) = self.deferred.first_entry()
+            && entry.key().0.saturating_add(DEFER) <= txg.0
+            && self.oldest.is_none_or(|oldest| *entry.key() <= oldest)
         {
-            let (_, ranges) = self.deferred.pop_front().unwrap_or_default();
+            let ranges = entry.remove();
             for range in &ranges {
                 let dva = Dva {
                     vdev: range.vdev,
@@ -346,5 +378,20 @@ impl Allocator {
         for metaslab in self.tops.iter_mut().flat_map(|top| &mut top.metaslabs) {
             metaslab.discard();
         }
+    }
+}
+
+/// The ranges of a vdev that may not be taken yet.
+fn ranges_on(deferred: &BTreeMap<Txg, Vec<Range>>, vdev: u32) -> impl Iterator<Item = (u64, u64)> {
+    let ranges = deferred.values().flatten();
+    let ranges = ranges.filter(move |range| range.vdev == vdev);
+    ranges.map(|range| (range.start, range.end))
+}
+
+/// Adds ranges of a vdev that may not be taken yet.
+fn defer(deferred: &mut BTreeMap<Txg, Vec<Range>>, vdev: u32, late: Vec<Late>) {
+    for (txg, start, end) in late {
+        let ranges = deferred.entry(txg).or_default();
+        ranges.push(Range { vdev, start, end });
     }
 }

@@ -8,7 +8,7 @@ use super::range_set::{HISTOGRAM, RangeSet};
 use super::space_map::SpaceMapPhys;
 use super::space_map_entries::{self, Entry};
 use crate::dmu::ObjectSet;
-use crate::{BlockId, Corrupt, Error, ObjectNumber};
+use crate::{BlockId, Corrupt, Error, ObjectNumber, Txg};
 use zferry_wire::{u64_from_usize, usize_from_u64};
 
 /// A metaslab of a top-level vdev. Offsets are in bytes from the start of the vdev's data.
@@ -43,6 +43,18 @@ struct Loaded {
     /// What is free, whether or not it may be taken yet.
     free: RangeSet,
 }
+
+/// Transaction groups whose frees readers may still need: after the first, up to the last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// The oldest group whose state a reader has open.
+    pub(crate) oldest: Txg,
+    /// The last group that was committed when this was asked.
+    pub(crate) last: Txg,
+}
+
+/// A range that a group gave back: the group, and where the range begins and ends.
+pub(crate) type Late = (Txg, u64, u64);
 
 /// What the open group changed of a metaslab.
 #[derive(Debug)]
@@ -84,21 +96,27 @@ impl Metaslab {
     }
 
     /// Learns what is free from the space map, which lies in `meta` as last committed. `deferred` is what may not be
-    /// taken yet.
+    /// taken yet; so is what the groups of `held` gave back, which is returned.
     pub(crate) fn load(
         &mut self,
         reader: &BlockReader,
         meta: Option<&ObjectSet>,
         ashift: u32,
         deferred: impl Iterator<Item = (u64, u64)>,
-    ) -> Result<(), Error> {
+        held: Option<Held>,
+    ) -> Result<Vec<Late>, Error> {
         if self.loaded.is_some() {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let mut late = Vec::new();
         let mut free = RangeSet::default();
         free.insert(self.start, self.end());
         if let (Some(map), Some(meta), false) = (self.map, meta, self.is_new) {
-            self.replay(reader, meta, map, ashift, &mut free)?;
+            self.replay(reader, meta, map, ashift, &mut free, |txg, start, end| {
+                if held.is_some_and(|held| held.oldest < txg && txg <= held.last) {
+                    late.push((txg, start, end));
+                }
+            })?;
         }
         let mut usable = free.clone();
         for (start, end) in deferred {
@@ -106,8 +124,16 @@ impl Metaslab {
                 usable.remove(start, end);
             }
         }
+        // Of what was given back twice, the last time counts.
+        let mut kept = Vec::new();
+        for (txg, start, end) in late.into_iter().rev() {
+            for (start, end) in usable.parts(start, end) {
+                usable.remove(start, end);
+                kept.push((txg, start, end));
+            }
+        }
         self.loaded = Some(Loaded { usable, free });
-        Ok(())
+        Ok(kept)
     }
 
     fn replay(
@@ -117,18 +143,20 @@ impl Metaslab {
         map: ObjectNumber,
         ashift: u32,
         free: &mut RangeSet,
+        mut freed: impl FnMut(Txg, u64, u64),
     ) -> Result<(), Error> {
         let object = meta.object(reader, map)?;
         let length = SpaceMapPhys::decode(&object)?.length;
         let block_bytes = object.dnode.data_bytes();
-        let mut offset = 0_u64;
+        let (mut offset, mut txg) = (0_u64, Txg(0));
         while offset < length {
             let id = BlockId(offset.checked_div(block_bytes).unwrap_or(0));
             let block = object.block(reader, id)?;
             let block = block.ok_or_else(|| Corrupt::new(format!("space map {map} has a hole")))?;
             let here = usize_from_u64(length.saturating_sub(offset)).min(block.bytes.len());
             let bytes = block.bytes.get(..here).unwrap_or_default();
-            space_map_entries::decode(bytes, block.endian, |Entry { offset, len, is_free }| {
+            space_map_entries::decode(bytes, block.endian, &mut txg, |txg, entry| {
+                let Entry { offset, len, is_free } = entry;
                 let start = offset
                     .checked_shl(ashift)
                     .and_then(|offset| offset.checked_add(self.start));
@@ -136,6 +164,7 @@ impl Metaslab {
                 let fits = match (start, end) {
                     (Some(start), Some(end)) if end <= self.end() => {
                         if is_free {
+                            freed(txg, start, end);
                             free.insert(start, end)
                         } else {
                             free.remove(start, end)
@@ -252,7 +281,25 @@ impl Metaslab {
 
     /// What is allocated once the open group is committed: the rest of the metaslab.
     pub(crate) fn allocated_ranges(&self) -> Result<Vec<(u64, u64)>, Error> {
-        let free = self.free_after()?;
+        Ok(self.all_but(&self.free_after()?))
+    }
+
+    /// What is allocated once the open group is committed, together with what it gives back, and with ranges that were
+    /// given back before.
+    pub(crate) fn allocated_and(
+        &self,
+        before: impl Iterator<Item = (u64, u64)>,
+    ) -> Result<Vec<(u64, u64)>, Error> {
+        let mut free = self.free_after()?;
+        for (start, end) in self.given.iter().chain(before) {
+            if !free.remove(start, end) {
+                return Err(Corrupt::new(format!("{start} to {end} is held, and not free")).into());
+            }
+        }
+        Ok(self.all_but(&free))
+    }
+
+    fn all_but(&self, free: &RangeSet) -> Vec<(u64, u64)> {
         let mut at = self.start;
         let mut ranges = Vec::new();
         for (start, end) in free.iter() {
@@ -264,7 +311,7 @@ impl Metaslab {
         if at < self.end() {
             ranges.push((at, self.end()));
         }
-        Ok(ranges)
+        ranges
     }
 
     fn free_after(&self) -> Result<RangeSet, Error> {

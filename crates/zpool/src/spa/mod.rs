@@ -36,4 +36,4 @@ pub(crate) use allocator::{Allocator, Purpose};
 pub(crate) use block_writer::BlockWriter;
 pub(crate) use removal::read_mappings;
 pub(crate) use seal::Sealer;
-pub(crate) use space_map_entries::{encode_all as encode_space_map, is_bloated};
+pub(crate) use space_map_entries::{Change as SpaceMapChange, encode_all as encode_space_map, is_bloated};

@@ -119,6 +119,18 @@ impl RangeSet {
         range.is_some_and(|(_, to)| *to >= end)
     }
 
+    /// The parts of a range that are there.
+    pub(super) fn parts(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        let before = self.ranges.range(..start).next_back();
+        let within = self.ranges.range(start..end.max(start));
+        before
+            .into_iter()
+            .chain(within)
+            .map(|(&from, &to)| (from.max(start), to.min(end)))
+            .filter(|(from, to)| from < to)
+            .collect()
+    }
+
     /// The first place at or behind `from` where `len` bytes are free.
     pub(super) fn first_fit(&self, from: u64, len: u64) -> Option<u64> {
         // No range of the classes that could hold it: nothing to look for.
@@ -179,6 +191,9 @@ mod tests {
             (Some(1), Some(6), None)
         );
         assert_eq!(set.largest(), Some(6));
+        assert_eq!(set.parts(3, 8), [(3, 5), (6, 8)]);
+        assert_eq!(set.parts(5, 6), []);
+        assert_eq!(set.parts(0, 100), [(0, 5), (6, 30)]);
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! The entries of a space map; their layout is described beside [`SpaceMapPhys`](super::SpaceMapPhys).
 
-use crate::Corrupt;
+use crate::{Corrupt, Txg};
 use zferry_wire::{Endian, Reader, Writer, u64_from_usize};
 
 /// A range that was taken or given back, in sectors from the start of the metaslab.
@@ -19,30 +19,42 @@ const SHORT_OFFSET_END: u64 = 1 << 47;
 /// The remark that fills the last word of a block where an entry of two words does not fit.
 const PADDING: u64 = 0b10 << 62;
 
-/// Calls `each` with the entries of a block.
+/// A remark says in which transaction group the entries behind it were made.
+const REMARK_TXG: u64 = (1 << 50) - 1;
+const REMARK_PASS_SHIFT: u32 = 50;
+const REMARK_KIND_SHIFT: u32 = 60;
+
+/// Calls `each` with the entries of a block, and the group that made them as far as remarks say it: `txg` is that of the
+/// block before, and becomes that of the last entry.
 pub(super) fn decode(
     bytes: &[u8],
     endian: Endian,
-    mut each: impl FnMut(Entry) -> Result<(), Corrupt>,
+    txg: &mut Txg,
+    mut each: impl FnMut(Txg, Entry) -> Result<(), Corrupt>,
 ) -> Result<(), Corrupt> {
     let mut reader = Reader::new(bytes, endian);
     while !reader.is_empty() {
         let word = reader.u64()?;
         match word >> 62 {
-            0b10 => {}
+            0b10 if word & REMARK_TXG == 0 => {}
+            0b10 => *txg = Txg(word & REMARK_TXG),
             0b11 => {
                 let place = reader.u64()?;
-                each(Entry {
+                let entry = Entry {
                     offset: place & !(1 << 63),
                     len: ((word >> 24) & LONG_RUN_MAX.saturating_sub(1)).saturating_add(1),
                     is_free: place >> 63 == 1,
-                })?;
+                };
+                each(*txg, entry)?;
             }
-            _ => each(Entry {
-                offset: (word >> 16) & SHORT_OFFSET_END.saturating_sub(1),
-                len: (word & SHORT_RUN_MAX.saturating_sub(1)).saturating_add(1),
-                is_free: (word >> 15) & 1 == 1,
-            })?,
+            _ => {
+                let entry = Entry {
+                    offset: (word >> 16) & SHORT_OFFSET_END.saturating_sub(1),
+                    len: (word & SHORT_RUN_MAX.saturating_sub(1)).saturating_add(1),
+                    is_free: (word >> 15) & 1 == 1,
+                };
+                each(*txg, entry)?;
+            }
         }
     }
     Ok(())
@@ -70,22 +82,26 @@ fn encode(writer: &mut Writer, begins_at: u64, block_bytes: u64, entry: Entry, l
     }
 }
 
-/// The entries that give ranges back and take others, to stand from byte `from` of a map on. Ranges are in sectors from
-/// the start of the metaslab: where each begins and ends.
-pub(crate) fn encode_all(
-    from: u64,
-    block_bytes: u64,
-    given: &[(u64, u64)],
-    taken: &[(u64, u64)],
-    long: bool,
-) -> Vec<u8> {
+/// What a transaction group took, or gave back.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) txg: Txg,
+    pub(crate) is_free: bool,
+    /// Where each range begins and ends, in sectors from the start of the metaslab.
+    pub(crate) ranges: Vec<(u64, u64)>,
+}
+
+/// The entries for changes, to stand from byte `from` of a map on.
+pub(crate) fn encode_all(from: u64, block_bytes: u64, changes: &[Change], long: bool) -> Vec<u8> {
     let mut writer = Writer::new(Endian::Little);
-    for (ranges, is_free) in [(given, true), (taken, false)] {
-        for (start, end) in ranges {
+    for change in changes.iter().filter(|change| !change.ranges.is_empty()) {
+        let kind = u64::from(change.is_free) << REMARK_KIND_SHIFT;
+        writer.u64(PADDING | kind | 1 << REMARK_PASS_SHIFT | change.txg.0 & REMARK_TXG);
+        for (start, end) in &change.ranges {
             let entry = Entry {
                 offset: *start,
                 len: end.saturating_sub(*start),
-                is_free,
+                is_free: change.is_free,
             };
             encode(&mut writer, from, block_bytes, entry, long);
         }
@@ -108,6 +124,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn remarks_say_who_made_the_entries() {
+        let change = |txg, is_free, ranges: &[(u64, u64)]| Change {
+            txg: Txg(txg),
+            is_free,
+            ranges: ranges.to_vec(),
+        };
+        let changes = [
+            change(7, false, &[(0, 4), (6, 9)]),
+            change(8, true, &[]),
+            change(9, true, &[(0, 2)]),
+        ];
+        let bytes = encode_all(0, 512, &changes, true);
+        let (mut txg, mut found) = (Txg(0), Vec::new());
+        decode(&bytes, Endian::Little, &mut txg, |txg, entry| {
+            found.push((txg.0, entry.offset, entry.len, entry.is_free));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found, [(7, 0, 4, false), (7, 6, 3, false), (9, 0, 2, true)]);
+        assert_eq!(txg, Txg(9));
+    }
+
     proptest! {
         #[test]
         fn entries_come_back(entries in prop::collection::vec((0_u64..1 << 40, 1_u64..1 << 20, any::<bool>()), 0..300), long: bool) {
@@ -118,7 +157,7 @@ mod tests {
             let bytes = writer.into_bytes();
             let mut found: Vec<(u64, u64, bool)> = Vec::new();
             for block in bytes.chunks(512) {
-                decode(block, Endian::Little, |Entry { offset, len, is_free }| {
+                decode(block, Endian::Little, &mut Txg(0), |_, Entry { offset, len, is_free }| {
                     match found.last_mut() {
                         // Long runs may have been cut into several.
                         Some((at, run, free)) if *at + *run == offset && *free == is_free && *run % SHORT_RUN_MAX == 0 => *run += len,

@@ -1,6 +1,7 @@
 //! What a pool is read from: anything with a size and bytes at offsets.
 
-use crate::Error;
+use super::readers;
+use crate::{Error, Txg};
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -20,6 +21,24 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// Whatever the store says; `UnexpectedEof` where it ends before the buffer is full.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Asks whoever writes to this disk, in whatever process, not to take the space again that the pool had in use
+    /// when transaction group `txg` was committed: until [`Self::release`], or until this disk is closed. Where nobody
+    /// else can have the disk, or others cannot be asked, it does nothing.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    fn hold(&self, _txg: Txg) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes [`Self::hold`] back.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    fn release(&self, _txg: Txg) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A plain file or a block device.
@@ -57,5 +76,13 @@ impl Disk for FileDisk {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buffer, offset)
+    }
+
+    fn hold(&self, txg: Txg) -> io::Result<()> {
+        readers::hold(&self.file, txg)
+    }
+
+    fn release(&self, txg: Txg) -> io::Result<()> {
+        readers::release(&self.file, txg)
     }
 }

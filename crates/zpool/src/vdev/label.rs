@@ -172,12 +172,24 @@ pub(crate) fn read_uberblocks(disk: &dyn Disk) -> Vec<Uberblock> {
     })
 }
 
+/// Whether a device by now has a valid uberblock that is newer than one of this age. Hardly any has to be summed for that.
+pub(crate) fn has_newer_uberblock(disk: &dyn Disk, label: &Label, age: (Txg, u64)) -> bool {
+    let shift = ashift(&label.config);
+    let offsets = label_offsets(disk.size()).into_iter().flatten();
+    let mut newer = Vec::new();
+    for offset in offsets {
+        let is_newer = |uberblock: &Uberblock| uberblock.age_key() > age;
+        let _ = read_ring(disk, offset, shift, is_newer, &mut newer);
+    }
+    !newer.is_empty()
+}
+
 /// The valid uberblocks in the rings of labels, the newest first, each once. A ring that cannot be read has none.
 fn read_rings(disk: &dyn Disk, labels: [u64; 4], shifts: RangeInclusive<u32>) -> Vec<Uberblock> {
     let mut uberblocks = Vec::new();
     for shift in shifts {
         for label in labels {
-            let _ = read_ring(disk, label, shift, &mut uberblocks);
+            let _ = read_ring(disk, label, shift, |_| true, &mut uberblocks);
         }
     }
     uberblocks.sort_by_key(|uberblock| Reverse(uberblock.age_key()));
@@ -232,7 +244,14 @@ fn read_config(disk: &dyn Disk, label: u64) -> Result<NvList, Error> {
     Ok(config)
 }
 
-fn read_ring(disk: &dyn Disk, label: u64, ashift: u32, found: &mut Vec<Uberblock>) -> Result<(), Error> {
+/// Finds the valid uberblocks in the ring of a label, as far as they are wanted.
+fn read_ring(
+    disk: &dyn Disk,
+    label: u64,
+    ashift: u32,
+    is_wanted: impl Fn(&Uberblock) -> bool,
+    found: &mut Vec<Uberblock>,
+) -> Result<(), Error> {
     let slot_bytes = slot_bytes(ashift);
     let start = label.saturating_add(RING_OFFSET);
     let mut ring = vec![0; RING_BYTES];
@@ -244,7 +263,7 @@ fn read_ring(disk: &dyn Disk, label: u64, ashift: u32, found: &mut Vec<Uberblock
         let Some(uberblock) = Uberblock::decode(slot)? else {
             continue;
         };
-        if is_sealed(slot, offset) {
+        if is_wanted(&uberblock) && is_sealed(slot, offset) {
             found.push(uberblock);
         }
     }

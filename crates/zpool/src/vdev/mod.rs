@@ -9,6 +9,7 @@ mod label;
 mod label_write;
 mod parity;
 mod raidz;
+mod readers;
 mod run;
 mod simulated;
 mod slot;
@@ -31,7 +32,7 @@ pub use writable::{WritableDisk, WritableFile};
 
 pub(crate) use config::TopSource;
 pub(crate) use indirect::{ENTRIES_MAX, ENTRY_BYTES, Mapping};
-pub(crate) use label::{LabelCopy, data_bytes, label_copies, read_uberblocks};
+pub(crate) use label::{LabelCopy, data_bytes, has_newer_uberblock, label_copies, read_uberblocks};
 pub(crate) use label_write::{Labels, clear_labels, write_config, write_uberblock};
 pub(crate) use status::{short_vdevs, status_of};
 pub(crate) use tree::{Address, Devices};

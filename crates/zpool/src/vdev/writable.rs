@@ -3,8 +3,9 @@
 //! A reader has only a [`Disk`], so that it cannot write by mistake.
 
 use super::Disk;
+use super::readers;
 use super::write_behind::WriteBehind;
-use crate::Error;
+use crate::{Error, Txg};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -31,6 +32,14 @@ pub trait WritableDisk: Disk {
     /// # Errors
     /// Whatever the store says.
     fn punch(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// The oldest transaction group whose space a reader holds, in this process or another; none where nobody does.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    fn oldest_held(&self) -> io::Result<Option<Txg>> {
+        Ok(None)
+    }
 
     /// Whether it is a device, which the label calls a `disk`, or a plain file.
     fn is_device(&self) -> bool {
@@ -145,6 +154,10 @@ impl WritableDisk for WritableFile {
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    fn oldest_held(&self) -> io::Result<Option<Txg>> {
+        readers::oldest(self.file.as_file())
     }
 
     fn is_device(&self) -> bool {

@@ -128,6 +128,11 @@ impl WriteBehind {
         self.0.file.read_exact_at(buffer, offset)
     }
 
+    /// The file, in which not all that was written need be yet.
+    pub(super) fn as_file(&self) -> &File {
+        &self.0.file
+    }
+
     /// Returns when all that was written is in the file, though not yet safe.
     ///
     /// # Errors

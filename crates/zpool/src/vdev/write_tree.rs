@@ -2,7 +2,7 @@
 
 use super::label::DATA_OFFSET;
 use super::{WritableDisk, data_bytes};
-use crate::Error;
+use crate::{Error, Txg};
 use std::sync::Arc;
 use zferry_wire::{u64_from_usize, usize_from_u32};
 
@@ -85,6 +85,12 @@ impl WriteTree {
                 .map_err(|source| Error::io(leaf.disk.name(), source))?;
         }
         Ok(())
+    }
+
+    /// The oldest transaction group whose space a reader holds; where that cannot be told, all is taken for held.
+    pub(crate) fn oldest_held(&self) -> Option<Txg> {
+        let held = self.leaves().map(|(_, leaf)| leaf.disk.oldest_held());
+        held.filter_map(|held| held.unwrap_or(Some(Txg(0)))).min()
     }
 
     /// Returns when all that was written is safe.

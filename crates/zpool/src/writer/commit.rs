@@ -19,6 +19,7 @@ impl PoolWriter {
         }
         self.is_failed = true;
         let txg = self.io.txg;
+        self.io.allocator.oldest = self.io.vdevs.oldest_held();
         self.write_datasets()?;
         self.free_some()?;
         if self.is_config_dirty {
@@ -51,6 +52,8 @@ impl PoolWriter {
         }
 
         self.pool = self.pool.at(uberblock, self.config.clone())?;
+        // Who opens the pool from now on opens it as it is now.
+        self.io.allocator.oldest = self.io.vdevs.oldest_held();
         let unneeded = self.io.allocator.committed(txg, self.pool.meta().clone());
         for range in unneeded {
             self.io

@@ -65,7 +65,8 @@ const DIRTY_MAX: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatasetId(pub ObjectNumber);
 
-/// A pool, opened for writing. There is only one at a time, in all processes: its files are locked.
+/// A pool, opened for writing. There is only one at a time, in all processes: its files are locked. Who reads the pool
+/// meanwhile reads one state of it, whose space is not taken again before they are done.
 #[derive(Debug)]
 pub struct PoolWriter {
     io: BlockWriter,
@@ -176,6 +177,7 @@ impl PoolWriter {
     fn over(pool: Pool, vdevs: WriteTree, environment: Environment) -> Result<Self, Error> {
         let spaces = config::top_spaces(pool.config())?;
         let mut allocator = Allocator::new(&spaces, config::room(&spaces));
+        allocator.keep_for_readers(vdevs.oldest_held(), pool.uberblock().txg);
         config::find_space_maps(&pool, &spaces, &mut allocator)?;
         let reader = pool.shared_reader();
         allocator.read_headers(&reader, pool.meta())?;

@@ -11,8 +11,10 @@ use super::accounts::{UsedBy, add_to_dir};
 use super::lists::Totals;
 use crate::dmu::{Ledger, ObjectType, OpenObject, encode_pointers, objects_in};
 use crate::dsl::DirPhys;
-use crate::spa::{BlockPointer, Dva, Feature, PreparedBlock, Purpose, encode_space_map, is_bloated};
-use crate::{BlockId, Corrupt, Error, ObjectNumber};
+use crate::spa::{
+    BlockPointer, Dva, Feature, PreparedBlock, Purpose, SpaceMapChange, encode_space_map, is_bloated,
+};
+use crate::{BlockId, Corrupt, Error, ObjectNumber, Txg};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use zferry_blocks::compress::{Compression, CompressionLevel, compress};
@@ -227,26 +229,32 @@ impl PoolWriter {
             .get(plan.vdev)
             .and_then(|top| top.metaslabs.get(plan.metaslab))
             .ok_or_else(|| Error::Invalid("a metaslab that is not there".to_owned()))?;
-        let (taken, given) = if plan.is_condensed {
-            (metaslab.allocated_ranges()?, Vec::new())
-        } else {
-            let changes = metaslab.changes();
-            (changes.taken, changes.given)
-        };
-        let relative = |ranges: Vec<(u64, u64)>| -> Vec<(u64, u64)> {
+        let change = |txg: Txg, is_free: bool, ranges: Vec<(u64, u64)>| {
             let sectors = |at: u64| at.saturating_sub(plan.start) >> plan.ashift;
-            ranges
-                .into_iter()
-                .map(|(start, end)| (sectors(start), sectors(end)))
-                .collect()
+            let ranges = ranges.into_iter();
+            SpaceMapChange {
+                txg,
+                is_free,
+                ranges: ranges
+                    .map(|(start, end)| (sectors(start), sectors(end)))
+                    .collect(),
+            }
         };
-        Ok(encode_space_map(
-            plan.from,
-            plan.block_bytes,
-            &relative(given),
-            &relative(taken),
-            long,
-        ))
+        let txg = self.io.txg;
+        let open = metaslab.changes();
+        let mut changes = Vec::new();
+        if plan.is_condensed {
+            // What readers may need stays told apart from what has long been free.
+            let held = self.io.allocator.held_of(plan.vdev, plan.metaslab);
+            let allocated = metaslab.allocated_and(held.values().flatten().copied())?;
+            changes.push(change(txg, false, allocated));
+            changes.extend(held.into_iter().map(|(txg, ranges)| change(txg, true, ranges)));
+            changes.push(change(txg, true, open.given));
+        } else {
+            changes.push(change(txg, true, open.given));
+            changes.push(change(txg, false, open.taken));
+        }
+        Ok(encode_space_map(plan.from, plan.block_bytes, &changes, long))
     }
 
     /// Gives space to a block of a space map and to the indirect blocks above it.
@@ -564,7 +572,7 @@ impl PoolWriter {
             }
         }
         self.mos.root = root;
-        self.mos.ledger = Ledger::new(crate::Txg(0));
+        self.mos.ledger = Ledger::new(Txg(0));
         self.mos.close();
         Ok(root)
     }

@@ -11,3 +11,4 @@
 mod changes;
 mod datasets;
 mod model;
+mod readers;

@@ -434,7 +434,7 @@ impl<'a> Place<'a> {
                 let writer = match found {
                     Found::Paths { paths, name } => writing::open_pool_of(paths, &name)?,
                     Found::File { path, name } => {
-                        let disks = writing::open_disks(&[path])?;
+                        let disks = writing::open_disks(&[path], false)?;
                         PoolWriter::open(disks, &OpenOptions::default(), writing::environment()?)
                             .map_err(|error| cannot_open(&name, error))?
                     }
