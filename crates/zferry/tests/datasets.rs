@@ -55,6 +55,25 @@ impl Bench {
 }
 
 #[test]
+fn a_file_that_is_there_keeps_its_size() {
+    let bench = Bench::new();
+    for (size, becomes) in [(100 << 20, 100 << 20), (0, 200 << 20)] {
+        let path = bench.folder.path().join(format!("dock-{size}.img"));
+        std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+        let name = format!("dock-{size}");
+        bench.does(&[
+            "pool",
+            "create",
+            "--size",
+            "200M",
+            &name,
+            &path.display().to_string(),
+        ]);
+        assert_eq!(path.metadata().unwrap().len(), becomes);
+    }
+}
+
+#[test]
 fn clones_are_made_promoted_and_renamed() {
     let bench = Bench::new();
     bench.does(&["snapshot", "tank/a@one", "tank/a/b@one"]);

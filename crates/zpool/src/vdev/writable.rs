@@ -74,8 +74,8 @@ impl WritableFile {
         Self::with(path, OpenOptions::new().read(true).write(true), None)
     }
 
-    /// Makes a sparse file of `size` bytes, or takes the file or device that is there already: a file that is shorter
-    /// grows to `size`, and a longer one or a device stays as it is.
+    /// Makes a sparse file of `size` bytes, or takes the file or device that is there already: an empty file grows to
+    /// `size`, and what has a size keeps it.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -109,7 +109,7 @@ impl WritableFile {
         let mut end = file.seek(SeekFrom::End(0)).map_err(failed)?;
         if let Some(size) = size
             && file_type.is_file()
-            && end < size
+            && end == 0
         {
             file.set_len(size).map_err(failed)?;
             end = size;

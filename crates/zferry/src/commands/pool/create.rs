@@ -14,7 +14,7 @@ use crate::writing::{absolute, cannot_open, environment, finish};
 
 /// Make a pool in files or on devices
 ///
-/// Files that are missing are made, sparse and so large that they hardly fill; what exists is taken as it is. Several
+/// Files that are missing or empty are made, sparse and so large that they hardly fill; what has a size keeps it. Several
 /// are striped. The word `mirror` begins a group of files that all hold the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
