@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     failed.extend(received.failed);
     let packages = packages::run(&judges, &zferry, arguments)?;
     failed.extend(packages.failed);
-    let suite = suite::run(&judges, &zferry, &|name| arguments.names(name))?;
+    let suite = suite::run(&judges, &zferry, arguments)?;
     failed.extend(suite.failed);
     for failure in &failed {
         eprintln!("FAILED {failure}");

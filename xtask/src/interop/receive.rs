@@ -163,6 +163,8 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
         origin,
         folder: folder.join("cut"),
     };
+    // A pool of several disks has no one file that the rest could be sent from.
+    let in_pieces = stream.image.is_file();
     fs::create_dir(&cut.folder)?;
     if image.is_file() {
         let mut copy = Command::new("cp");
@@ -170,7 +172,9 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
         succeed(copy.arg(&cut.folder))?;
     }
     receive(zferry, &image, &path, into, origin)?;
-    cut.receive()?;
+    if in_pieces {
+        cut.receive()?;
+    }
     examine(&folder)?;
     accepted_by_fsck(&image)?;
     if theirs.receive(&path, into, origin)? == Received::NotJudged {
@@ -184,11 +188,13 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
         send(judges, pool, snapshot, None, &options, &folder.join(name))
     };
     let ours = whole(&folder, into, "ours.zsend")?;
-    let pieces = whole(&cut.folder, into, "pieces.zsend")?;
-    ensure!(
-        fs::read(&ours)? == fs::read(&pieces)?,
-        "what was received in pieces is not what was received at once"
-    );
+    if in_pieces {
+        let pieces = whole(&cut.folder, into, "pieces.zsend")?;
+        ensure!(
+            fs::read(&ours)? == fs::read(&pieces)?,
+            "what was received in pieces is not what was received at once"
+        );
+    }
     let base = plan.base.as_ref().map(|base| &*base.into);
     let increment =
         |pool: &Path, base, name: &str| send(judges, pool, into, Some(base), &options, &folder.join(name));

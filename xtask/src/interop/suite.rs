@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use zferry_fixtures::target;
 
-use super::byte_order;
+use super::{Arguments, byte_order};
 use crate::example::sha256;
 use crate::tools::{Judges, check, output, shown, succeed};
 
@@ -19,6 +19,8 @@ use crate::tools::{Judges, check, output, shown, succeed};
 const INSTALLED: &str = "/usr/share/zfs/zfs-tests/tests/functional";
 /// Pools of several files, whose names end with a digit.
 const SEVERAL: [&str; 4] = ["mirror", "raidz", "stripe", "hotspare"];
+/// Of how many pools a sample has one.
+const SAMPLE: usize = 4;
 /// A pool of no version that there is has to be refused.
 const REFUSED: &str = "zfs-pool-v999";
 /// A pool that is damaged on purpose, of which nothing in particular is expected.
@@ -44,7 +46,9 @@ impl Outcome {
 }
 
 /// Judges all that is wanted, where the package is installed.
-pub(super) fn run(judges: &Judges, zferry: &Path, wants: &dyn Fn(&str) -> bool) -> Result<Outcome> {
+pub(super) fn run(judges: &Judges, zferry: &Path, arguments: &Arguments) -> Result<Outcome> {
+    let wants = |name: &str| arguments.names(name);
+    let step = if arguments.sample { SAMPLE } else { 1 };
     let mut outcome = Outcome::default();
     let tests = env::var_os("ZFERRY_ZFS_TESTS").map_or_else(|| INSTALLED.into(), PathBuf::from);
     if !tests.is_dir() {
@@ -62,16 +66,17 @@ pub(super) fn run(judges: &Judges, zferry: &Path, wants: &dyn Fn(&str) -> bool) 
             outcome.count(&name, judge_stream(zferry, &stream, &folder));
         }
     }
-    for (name, disks) in pools(&tests)? {
-        if wants(&name) && name != DAMAGED {
-            fresh(&folder)?;
-            let suite = Suite {
-                judges,
-                zferry,
-                folder: &folder,
-            };
-            outcome.count(&name, suite.judge_pool(&name, &disks));
-        }
+    let wanted = pools(&tests)?
+        .into_iter()
+        .filter(|(name, _)| wants(name) && name != DAMAGED);
+    for (name, disks) in wanted.step_by(step) {
+        fresh(&folder)?;
+        let suite = Suite {
+            judges,
+            zferry,
+            folder: &folder,
+        };
+        outcome.count(&name, suite.judge_pool(&name, &disks));
     }
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
