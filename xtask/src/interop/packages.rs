@@ -22,7 +22,7 @@ use super::same::Sent;
 use crate::tools::{Judges, check, output, shown, succeed};
 
 /// Of how many packages a sample has one.
-const SAMPLE: usize = 8;
+const SAMPLE: usize = 16;
 /// How many packages are judged at a time.
 const JUDGES: usize = 2;
 

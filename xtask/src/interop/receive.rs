@@ -23,7 +23,7 @@ use crate::tools::{Judges, check, shown, succeed};
 const POOL_SIZE: &str = "1G";
 
 /// Of how many streams a sample has one. The corpus lists its streams by kind, so that it has some of each.
-const SAMPLE: usize = 10;
+const SAMPLE: usize = 15;
 
 /// What came of the streams.
 #[derive(Debug, Default)]
