@@ -34,6 +34,10 @@ struct Life {
 
 /// What other datasets lie in.
 const HOME: &str = "life/home";
+/// How many heads there are at most, so that a long life does not become slow.
+const HEADS_MAX: usize = 12;
+/// How many snapshots a head has at most.
+const SNAPSHOTS_MAX: usize = 12;
 
 impl Life {
     fn new(disk: Arc<dyn WritableDisk>, seed: u64) -> Self {
@@ -285,6 +289,20 @@ impl Life {
 
     /// Does something by chance.
     fn act(&mut self) {
+        let is_full = self.heads.len() > HEADS_MAX
+            || self
+                .heads
+                .values()
+                .any(|head| head.snapshots.len() > SNAPSHOTS_MAX);
+        // Then what is destroyed prevails.
+        if is_full && self.numbers.below(4) > 0 {
+            return match self.numbers.below(8) {
+                0 => self.hold_or_release(),
+                1 => self.promote(),
+                2 | 3 => self.destroy_head(),
+                _ => self.destroy_snapshot(),
+            };
+        }
         match self.numbers.below(17) {
             0 => self.begin(),
             1 | 2 => self.clone_one(),
@@ -335,7 +353,12 @@ impl Life {
     }
 
     fn check(&self) {
-        let pool = open(&self.disk);
+        self.check_on(&self.disk);
+    }
+
+    /// The pool on a disk is sound, and every dataset and snapshot holds what it should.
+    fn check_on(&self, disk: &Arc<dyn WritableDisk>) {
+        let pool = open(disk);
         assert_sound(&pool);
         for (name, head) in &self.heads {
             let found = read_back(&pool, name, &head.model);
@@ -498,6 +521,7 @@ fn a_cut_leaves_one_state_or_the_next() {
             if !is_new {
                 (life.heads, life.held) = before;
             }
+            life.check_on(&as_left);
             disk = left;
             life.disk = as_left;
             life.reopen();
