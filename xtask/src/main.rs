@@ -7,6 +7,7 @@ mod interop;
 mod kill;
 mod life;
 mod numbers;
+mod refusals;
 mod replicate;
 mod tools;
 
@@ -41,6 +42,8 @@ enum Task {
     Kill(kill::Arguments),
     /// Have OpenZFS's kernel, in a virtual machine, import and use a pool that zferry received into
     Kernel,
+    /// Provoke each refusal of a receive, and hold errnos and sentences to OpenZFS's
+    Refusals(refusals::Arguments),
     /// Have OpenZFS's kernel and zferry replicate a random life of a tree to each other, package by package
     Replicate(replicate::Arguments),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Life(arguments) => life::run(&arguments),
         Task::Kill(arguments) => kill::run(&arguments),
         Task::Kernel => interop::run_kernel(),
+        Task::Refusals(arguments) => refusals::run(&arguments),
         Task::Replicate(arguments) => replicate::run(&arguments),
     };
     match done {

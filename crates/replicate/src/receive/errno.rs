@@ -24,6 +24,8 @@ macro_rules! errnos {
 pub struct Errno(pub i32);
 
 errnos! {
+    /// What OpenZFS makes of the 1 with which some of its decompressors fail.
+    EPERM = 1;
     /// Something is not there.
     ENOENT = 2;
     /// A signal came.
@@ -34,6 +36,8 @@ errnos! {
     E2BIG = 7;
     /// A key is not there.
     EACCES = 13;
+    /// A list in the stream is none.
+    EFAULT = 14;
     /// Something is in use.
     EBUSY = 16;
     /// Something is there already.

@@ -5,6 +5,7 @@ use super::rules::begin::BeginError;
 use super::rules::key_data::KeyDataError;
 use super::rules::record::RecordFault;
 use std::io;
+use zferry_nvlist::ErrorKind;
 use zferry_zpool::Error as PoolError;
 use zferry_zstream::record::{Record, RecordType};
 use zferry_zstream::{StreamError, StreamErrorKind};
@@ -71,7 +72,11 @@ impl ReceiveError {
             Self::Stream(error) => stream_errno(&error.kind),
             Self::Begin(error) => error.errno(),
             Self::KeyData(error) => error.errno(),
-            Self::BeginList(_) => Errno::EINVAL,
+            Self::BeginList(error) => match error.kind() {
+                ErrorKind::Corrupt => Errno::EFAULT,
+                ErrorKind::Unsupported => Errno::ENOTSUP,
+                ErrorKind::Limit => Errno::EINVAL,
+            },
             Self::Record { fault, .. } => fault.errno(),
             Self::Pool(error) => pool_errno(error),
             Self::NotYet(_) => Errno::ENOTSUP,

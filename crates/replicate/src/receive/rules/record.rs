@@ -154,10 +154,14 @@ pub enum RecordFault {
 }
 
 impl RecordFault {
-    /// What OpenZFS's kernel module would say: all it tells of a record that it refuses is that it is not valid.
+    /// What OpenZFS's kernel module would say. Of a record that it refuses, all it tells is that it is not valid; but it
+    /// hands on the number with which its decompressors fail.
     #[must_use]
     pub const fn errno(&self) -> Errno {
-        Errno::EINVAL
+        match self {
+            Self::Content(_) => Errno::EPERM,
+            _ => Errno::EINVAL,
+        }
     }
 }
 

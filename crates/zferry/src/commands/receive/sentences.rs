@@ -194,6 +194,7 @@ pub(super) fn failed(
             // Of what there was not before, it is the dataset that exists.
             let name = match error {
                 ReceiveError::Begin(BeginError::SnapshotExists) => request.destination.snapshot_name(),
+                _ if action != Action::NEW => request.destination.snapshot_name(),
                 _ => dataset.clone(),
             };
             CommandError::failed(format_args!(
@@ -224,6 +225,11 @@ pub(super) fn failed(
             "Spill block flag missing for raw send.\nThe zfs software on the sending system must be updated.",
         ),
         Errno::E2BIG => told("the stream's list of properties is too large"),
+        // zfs(8) looks whether the snapshot is there already, and says first that the dataset is not.
+        Errno::ENOENT if matches!(error, ReceiveError::KeyData(_)) => CommandError::failed(format_args!(
+            "cannot open '{dataset}': dataset does not exist\n{}",
+            action.sentence("dataset does not exist")
+        )),
         Errno::ENOENT => action.error("dataset does not exist"),
         Errno::EBUSY if tokens.before.is_some() => action.error(format_args!(
             "destination {dataset} contains partially-complete state from \"zfs receive -s\"."
@@ -233,6 +239,8 @@ pub(super) fn failed(
         Errno::EROFS => told("pool is read-only"),
         Errno::ZFS_ERR_WRONG_PARENT => told("invalid parent dataset"),
         Errno::EINTR => told("signal received"),
+        Errno::EPERM => told("permission denied"),
+        Errno::EFAULT => told("Bad address"),
         Errno::EIO => told("I/O error"),
         _ => action.error(error),
     }
