@@ -1,5 +1,6 @@
 //! Receives every known full stream into one pool, and gives that to OpenZFS's kernel in a virtual machine: it has to
-//! import it without a word, to show the files, attributes and volumes that were sent, and to go on with it; and zferry
+//! import it without a word, to show the files, attributes and volumes that were sent, and to go on with it; so with each
+//! snapshot of the chains, which were received step by step; and zferry
 //! has to go on from there. So with what is encrypted: received raw, made here, received below that, and under keys that
 //! changed. What the kernel is asked is in `kernel.sh`.
 
@@ -11,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use zferry_fixtures::{Corpus, corpus, target, workspace};
 
+use super::chains::CHAINS;
 use super::pool::{POOL, examine};
 use super::receive::{Stream, accepted_by_fsck, streams};
 use crate::tools::{self, check, output, shown, succeed};
@@ -126,6 +128,21 @@ impl Session {
             let known = known(corpus, stream, &self.folder)?;
             cases.push_str(&format!("{} {source} {known}\n", stream.line.name));
         }
+        for chain in CHAINS {
+            let dataset = format!("{POOL}/{}", chain.name);
+            let origin = chain.origin.map(|origin| format!("origin={POOL}/{origin}"));
+            for (stream, _) in chain.steps {
+                let stream = corpus.stream(stream);
+                match &origin {
+                    Some(origin) => self.receive_with(&["-o", origin], &stream, &dataset)?,
+                    None => self.receive(&stream, &dataset)?,
+                }
+            }
+            // Each of its snapshots, now that the last is there.
+            for (_, source) in chain.steps {
+                cases.push_str(&format!("{} {source} -\n", chain.name));
+            }
+        }
         fs::write(self.folder.join("cases"), &cases)?;
         self.encrypt(corpus)?;
         Ok(cases.lines().count())
@@ -181,9 +198,13 @@ impl Session {
     }
 
     fn receive(&self, stream: &Path, into: &str) -> Result<()> {
+        self.receive_with(&[], stream, into)
+    }
+
+    fn receive_with(&self, options: &[&str], stream: &Path, into: &str) -> Result<()> {
         let mut receive = Command::new(&self.zferry);
         receive.arg("-d").arg(self.image());
-        receive.args(["receive", "--no-progress", into]);
+        receive.args(["receive", "--no-progress"]).args(options).arg(into);
         succeed(receive.stdin(File::open(stream)?).stdout(Stdio::null()))
     }
 

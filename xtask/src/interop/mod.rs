@@ -2,6 +2,7 @@
 //! dump`, received by `ozfs` into a fresh pool that `zdb -bcc` then walks; and the pools that it receives into.
 
 mod byte_order;
+mod chains;
 mod cut;
 mod kernel;
 mod packages;
@@ -85,6 +86,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let received = receive::run(&judges, &zferry, arguments)?;
     failed.extend(received.failed);
+    let chains = chains::run(&judges, &zferry, arguments)?;
+    failed.extend(chains.failed);
     let packages = packages::run(&judges, &zferry, arguments)?;
     failed.extend(packages.failed);
     let suite = suite::run(&judges, &zferry, arguments)?;
@@ -99,6 +102,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     println!(
         "interop: {} streams received as by OpenZFS, {} received without comparison (see receive.rs)",
         received.passed, received.not_compared
+    );
+    println!(
+        "interop: {} steps of chains received as by OpenZFS",
+        chains.passed
     );
     println!(
         "interop: {} packages received as by OpenZFS, {} received without comparison (see packages.rs)",
