@@ -9,8 +9,6 @@ use super::judge::Contents;
 use super::world::{Act, FIELD, LIFE, Theirs, World};
 use crate::numbers::Numbers;
 
-/// Objects below this are the file systems' own.
-const FIRST_OBJECT: u64 = 128;
 /// How many snapshots a pool has at most, that judging does not become too long.
 const SNAPSHOTS_MAX: usize = 70;
 
@@ -21,6 +19,8 @@ pub(super) struct Fate<'a> {
     pub(super) contents: &'a mut Contents,
     pub(super) life: Inventory,
     pub(super) step: u64,
+    /// The first object that is written to.
+    pub(super) first_object: u64,
 }
 
 /// Words, as arguments.
@@ -96,7 +96,7 @@ impl Fate<'_> {
         }
         let field = Inventory::read(self.world, FIELD)?;
         if let Some(dataset) = self.numbers.pick(field.below_root()).cloned() {
-            let mut script = writes(self.numbers, &dataset, self.step);
+            let mut script = self.writes(&dataset);
             let snapshot = format!("{}@{}", dataset.name, self.world.fresh("h"));
             script.extend(words(&[",", "snap", &snapshot]));
             if self.numbers.one_in(5) && field.below_root().len() < 6 {
@@ -233,7 +233,7 @@ impl Fate<'_> {
 
     fn write(&mut self) -> Option<Act> {
         let dataset = self.dataset()?;
-        let script = writes(self.numbers, &dataset, self.step);
+        let script = self.writes(&dataset);
         Some(Act {
             theirs: Some(Theirs::Zo(script)),
             ..Act::default()
@@ -441,57 +441,58 @@ impl Fate<'_> {
             }
         }
     }
-}
 
-/// Some writes into a dataset, as `zo` is told to do them.
-fn writes(numbers: &mut Numbers, dataset: &Dataset, step: u64) -> Vec<String> {
-    let mut script = Vec::new();
-    for _ in 0..=numbers.below(4) {
-        if !script.is_empty() {
-            script.push(",".to_owned());
+    /// Some writes into a dataset, as `zo` is told to do them.
+    fn writes(&mut self, dataset: &Dataset) -> Vec<String> {
+        let (numbers, step) = (&mut *self.numbers, self.step);
+        let mut script = Vec::new();
+        for _ in 0..=numbers.below(4) {
+            if !script.is_empty() {
+                script.push(",".to_owned());
+            }
+            let object = if dataset.is_volume {
+                1
+            } else {
+                self.first_object.saturating_add(numbers.below(40) << 1)
+            };
+            let object = object.to_string();
+            let offset = if numbers.one_in(2) {
+                0
+            } else {
+                numbers.below(512) << 13
+            }
+            .to_string();
+            let length = match numbers.below(4) {
+                0 => numbers.below(100).saturating_add(8),
+                1 => numbers.below(5000).saturating_add(8),
+                _ => numbers.below(300_000).saturating_add(8),
+            };
+            let length = length.to_string();
+            let seed = if numbers.one_in(6) {
+                0
+            } else {
+                step.saturating_add(1)
+            };
+            let block_bytes = (512_u64 << numbers.below(9)).to_string();
+            let dnode_bytes = if numbers.one_in(4) { "1024" } else { "512" };
+            let wr = [
+                "wr",
+                &dataset.name,
+                &object,
+                &offset,
+                &length,
+                &seed.to_string(),
+                &block_bytes,
+                dnode_bytes,
+            ];
+            script.extend(words(&wr));
+            if numbers.one_in(3) {
+                let offset = (numbers.below(64) << 12).to_string();
+                script.extend(words(&[",", "free", &dataset.name, &object, &offset, "200000"]));
+            } else if !dataset.is_volume && numbers.one_in(5) {
+                script.extend(words(&[",", "freeobj", &dataset.name, &object]));
+            }
         }
-        let object = if dataset.is_volume {
-            1
-        } else {
-            FIRST_OBJECT.saturating_add(numbers.below(40) << 1)
-        };
-        let object = object.to_string();
-        let offset = if numbers.one_in(2) {
-            0
-        } else {
-            numbers.below(512) << 13
-        }
-        .to_string();
-        let length = match numbers.below(4) {
-            0 => numbers.below(100).saturating_add(8),
-            1 => numbers.below(5000).saturating_add(8),
-            _ => numbers.below(300_000).saturating_add(8),
-        };
-        let length = length.to_string();
-        let seed = if numbers.one_in(6) {
-            0
-        } else {
-            step.saturating_add(1)
-        };
-        let block_bytes = (512_u64 << numbers.below(9)).to_string();
-        let dnode_bytes = if numbers.one_in(4) { "1024" } else { "512" };
-        let wr = [
-            "wr",
-            &dataset.name,
-            &object,
-            &offset,
-            &length,
-            &seed.to_string(),
-            &block_bytes,
-            dnode_bytes,
-        ];
-        script.extend(words(&wr));
-        if numbers.one_in(3) {
-            let offset = (numbers.below(64) << 12).to_string();
-            script.extend(words(&[",", "free", &dataset.name, &object, &offset, "200000"]));
-        } else if !dataset.is_volume && numbers.one_in(5) {
-            script.extend(words(&[",", "freeobj", &dataset.name, &object]));
-        }
+        script
     }
-    script
 }

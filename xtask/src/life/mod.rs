@@ -1,5 +1,6 @@
 //! A random life of a pool on which zferry and OpenZFS's own code act in turn: what it holds and every number in it stay
-//! what OpenZFS says, whoever did what; and in the end, when everything is destroyed, all space is free.
+//! what OpenZFS says, whoever did what; and in the end, when everything is destroyed, all space is free. With `--kernel`,
+//! OpenZFS's kernel has its turns, too.
 //!
 //! What was done is written down in `target/life/log`, as commands that can be given again; `target/life/before.img` is the
 //! pool before the last step.
@@ -7,6 +8,7 @@
 mod acts;
 mod inventory;
 mod judge;
+mod kernel;
 mod world;
 
 use std::collections::BTreeMap;
@@ -23,8 +25,11 @@ use judge::{Contents, judge};
 use world::{Act, LIFE, Outcome, Theirs, World};
 use zferry_fixtures::target;
 
-/// How much more space a pool may take that has lived than one that is new: its history.
-const GROWTH_MAX: u64 = 1 << 20;
+/// How much more space a pool may take that has lived than one that is new: its history, its space maps, which are written
+/// anew only when that makes them much smaller, and the table of objects that they lie across.
+const GROWTH_MAX: u64 = 2 << 20;
+/// How many objects more it may have: a space map for each part of the pool that was written to, and their logs.
+const OBJECTS_MAX: u64 = 40;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -46,11 +51,23 @@ pub(crate) struct Arguments {
     /// Have OpenZFS make the pool, with these features: all, none, or their names with + between
     #[arg(long)]
     made_with: Option<String>,
+    /// After how many steps OpenZFS's kernel has a turn, in a virtual machine; never if not given
+    #[arg(long)]
+    kernel: Option<u64>,
 }
+
+/// Objects below this are the file systems' own, as long as nobody makes files.
+const FIRST_OBJECT: u64 = 128;
+/// Objects below this are those that a kernel makes, in one life.
+const FIRST_OBJECT_BESIDE_KERNEL: u64 = 1 << 16;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Some(judges) = tools::judges() else {
         return Ok(());
+    };
+    let machine = match arguments.kernel.map(|_| kernel::machine()) {
+        Some(None) => return Ok(()),
+        machine => machine.flatten(),
     };
     let zferry = tools::zferry()?;
     let folder = arguments.folder.clone().unwrap_or_else(|| target().join("life"));
@@ -60,33 +77,48 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         numbers: Numbers::new(arguments.seed),
         contents: Contents::default(),
         tally: BTreeMap::new(),
+        first_object: machine
+            .as_ref()
+            .map_or(FIRST_OBJECT, |_| FIRST_OBJECT_BESIDE_KERNEL),
     };
-    let before = allocated(&world)?;
+    let before = Taken::of(&world)?;
     for step in 1..=arguments.steps {
         world.note(&format!("# step {step}"))?;
         world.keep(LIFE)?;
         let log = world.log_path();
         let place = || format!("step {step} (all that was done is in {})", log.display());
         life.step(&mut world, step).with_context(place)?;
+        if let (Some(machine), Some(kernel)) = (&machine, arguments.kernel)
+            && step.checked_rem(kernel) == Some(0)
+        {
+            kernel::turn(&mut life, &mut world, machine, step).with_context(place)?;
+            judge(&mut world, LIFE, &mut life.contents).with_context(place)?;
+        }
         if step.checked_rem(arguments.every) == Some(0) {
             judge(&mut world, LIFE, &mut life.contents).with_context(place)?;
         }
     }
     judge(&mut world, LIFE, &mut life.contents).context("before the end")?;
     life.end(&mut world).context("the end")?;
-    let after = allocated(&world)?;
+    let after = Taken::of(&world)?;
     ensure!(
-        after < before.saturating_add(GROWTH_MAX),
-        "{before} bytes were taken at the beginning, {after} in the end"
+        after.bytes < before.bytes.saturating_add(GROWTH_MAX)
+            && after.objects < before.objects.saturating_add(OBJECTS_MAX),
+        "{before:?} at the beginning, {after:?} in the end"
     );
     for (what, (done, refused)) in &life.tally {
         println!("{what:<28} {done:>5} done {refused:>5} refused");
     }
     println!(
-        "life: {} steps with seed {}, {} snapshots remembered; {before} bytes taken at the beginning, {after} in the end; log in {}",
+        "life: {} steps with seed {}, {} snapshots remembered; {} bytes and {} objects of the pool taken at the beginning, {} and {} in the \
+         end; log in {}",
         arguments.steps,
         arguments.seed,
         life.contents.len(),
+        before.bytes,
+        before.objects,
+        after.bytes,
+        after.objects,
         world.log_path().display()
     );
     Ok(())
@@ -98,6 +130,8 @@ struct Life {
     contents: Contents,
     /// How often what was done, and refused, by whom.
     tally: BTreeMap<String, (u64, u64)>,
+    /// The first object that is written to.
+    first_object: u64,
 }
 
 impl Life {
@@ -110,6 +144,7 @@ impl Life {
                 contents: &mut self.contents,
                 life,
                 step,
+                first_object: self.first_object,
             };
             if let Some(act) = fate.act()? {
                 break act;
@@ -187,9 +222,30 @@ impl Life {
     }
 }
 
-/// How much of the pool is taken, in bytes.
-fn allocated(world: &World) -> Result<u64> {
-    let mut command: Command = world.zferry(LIFE);
-    command.args(["pool", "get", "-Hp", "-o", "value", "allocated", LIFE]);
-    Ok(output(&mut command)?.trim().parse()?)
+/// What of the pool is taken.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    /// Space.
+    bytes: u64,
+    /// Objects of the pool's own, as zdb counts them: those of datasets, lists and tables are among them.
+    objects: u64,
+}
+
+impl Taken {
+    fn of(world: &World) -> Result<Self> {
+        let mut command: Command = world.zferry(LIFE);
+        command.args(["pool", "get", "-Hp", "-o", "value", "allocated", LIFE]);
+        let bytes = output(&mut command)?.trim().parse()?;
+        let mut command = Command::new("zdb");
+        command.args(["-e", "-p"]).arg(world.folder(LIFE));
+        let said = output(command.args(["-d", LIFE]))?;
+        let objects = said
+            .lines()
+            .find(|line| line.starts_with("Dataset mos "))
+            .and_then(|line| line.strip_suffix(" objects")?.rsplit(' ').next()?.parse().ok());
+        Ok(Self {
+            bytes,
+            objects: objects.context("zdb tells of no objects")?,
+        })
+    }
 }

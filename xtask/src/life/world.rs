@@ -129,6 +129,16 @@ impl World {
         self.folder(pool).join(format!("{pool}.img"))
     }
 
+    /// An empty folder that a virtual machine may see.
+    pub(super) fn turn_folder(&self) -> Result<PathBuf> {
+        let folder = self.folder.join("turn");
+        if folder.is_dir() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     /// Keeps a pool as it is now.
     pub(super) fn keep(&self, pool: &str) -> Result<()> {
         let mut command = Command::new("cp");
