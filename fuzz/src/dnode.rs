@@ -3,7 +3,7 @@
 use zferry_wire::{Endian, Reader};
 use zferry_zpool::dmu::{Dnode, ObjectSet, Stop, Traversal, Visit};
 use zferry_zpool::spa::BlockPointer;
-use zferry_zpool::{ObjectNumber, Txg};
+use zferry_zpool::{ObjectNumber};
 
 use crate::example::{Input, board};
 
@@ -55,13 +55,7 @@ fn walk(root: &BlockPointer) {
     for number in [1, 2, 31, 32, u64::MAX] {
         let _ = set.object(pool.reader(), ObjectNumber(number));
     }
-    let walk = Traversal {
-        reader: pool.reader(),
-        since: Txg(0),
-        resume: None,
-        ahead: &(),
-        skips_damage: false,
-    };
+    let walk = Traversal::new(pool.reader());
     let mut visits = 0;
     let outcome: Result<(), Stop<()>> = walk.run(root, &mut |visit| {
         visits += 1;

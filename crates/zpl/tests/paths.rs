@@ -9,19 +9,13 @@ use zferry_zpl::FileSystem;
 use zferry_zpool::dmu::{Stop, Traversal, Visit};
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::vdev::FileDisk;
-use zferry_zpool::{Error, OpenOptions, Pool, Txg};
+use zferry_zpool::{Error, OpenOptions, Pool};
 
 /// The paths of all objects of a snapshot that have one.
 fn paths(pool: &Pool, snapshot: &str) -> BTreeSet<String> {
     let root = DslPool::new(pool).dataset(snapshot).unwrap().unwrap().phys.root;
     let files = FileSystem::open(pool.reader(), &root).unwrap().unwrap();
-    let walk = Traversal {
-        reader: pool.reader(),
-        since: Txg(0),
-        resume: None,
-        ahead: &(),
-        skips_damage: false,
-    };
+    let walk = Traversal::new(pool.reader());
     let mut found = BTreeSet::new();
     let walked: Result<(), Stop<Error>> = walk.run(&root, &mut |visit| {
         if let Visit::Object { object, .. } = visit

@@ -13,35 +13,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use zferry_fixtures::{Image, META, Part, SoftPool, corpus, example, layouts, packages};
-use zferry_zpool::check::{CheckOptions, Finding, Observer, check};
+use zferry_zpool::check::{CheckOptions, check};
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::vdev::{Disk, FileDisk};
 use zferry_zpool::{ObjectNumber, OpenOptions, Pool, discover, members};
 
-/// The findings of a check, as lines.
-#[derive(Default)]
-struct Lines(BTreeSet<String>);
-
-impl Observer for Lines {
-    fn finding(&mut self, finding: &Finding) {
-        self.0.insert(finding.to_string());
-    }
-
-    fn unchecked(&mut self, what: &str) {
-        self.0.insert(format!("not checked: {what}"));
-    }
-}
-
 fn findings(pool: &Pool) -> BTreeSet<String> {
-    let mut lines = Lines::default();
+    let mut lines = Vec::new();
     let options = CheckOptions {
         data: true,
         told_max: u64::MAX,
         ..CheckOptions::default()
     };
     let report = check(pool, &options, &mut lines).unwrap();
-    assert_eq!(report.findings == 0, lines.0.is_empty());
-    lines.0
+    assert_eq!(report.findings == 0, lines.is_empty());
+    lines.into_iter().collect()
 }
 
 fn open(path: &Path) -> Pool {

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use zferry_zpool::check::{CheckOptions, Finding, Observer, check};
+use zferry_zpool::check::{CheckOptions, check};
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::vdev::{WritableDisk, WritableFile};
 use zferry_zpool::{Environment, Error, OpenOptions, Pool, PoolWriter, Unsupported};
@@ -27,18 +27,10 @@ fn open(path: &std::path::Path) -> Result<PoolWriter, Error> {
     PoolWriter::open_forced(vec![disk], &OpenOptions::default(), environment)
 }
 
-struct Lines(Vec<String>);
-
-impl Observer for Lines {
-    fn finding(&mut self, finding: &Finding) {
-        self.0.push(finding.to_string());
-    }
-}
-
 fn findings(pool: &Pool) -> Vec<String> {
-    let mut lines = Lines(Vec::new());
+    let mut lines = Vec::new();
     check(pool, &CheckOptions::default(), &mut lines).unwrap();
-    lines.0
+    lines
 }
 
 fn bookmarks_of(writer: &PoolWriter, dataset: &str) -> Vec<String> {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use zferry_zpool::dmu::{ObjectSetType, ObjectType, Stop, Traversal, Visit};
 use zferry_zpool::vdev::FileDisk;
-use zferry_zpool::{OpenOptions, Pool, Txg, zap};
+use zferry_zpool::{OpenOptions, Pool, zap};
 
 fn check(path: &std::path::Path, name: &str) {
     let disk = Arc::new(FileDisk::open(path).unwrap());
@@ -19,13 +19,7 @@ fn check(path: &std::path::Path, name: &str) {
         root.dnode.bonus_type
     );
     // Every block of the pool's own metadata can be read, and every ZAP among it.
-    let walk = Traversal {
-        reader: pool.reader(),
-        since: Txg(0),
-        resume: None,
-        ahead: &(),
-        skips_damage: false,
-    };
+    let walk = Traversal::new(pool.reader());
     let mut zaps = 0;
     let outcome: Result<(), Stop<zferry_zpool::Error>> = walk.run(&pool.uberblock().root, &mut |visit| {
         match visit {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use zferry_wire::Endian;
-use zferry_zpool::check::{CheckOptions, Finding, Observer, check};
+use zferry_zpool::check::{CheckOptions, check};
 use zferry_zpool::vdev::{SimulatedDisk, WritableDisk};
 use zferry_zpool::{Environment, OpenOptions, PoolWriter};
 use zferry_zstream::flags::FeatureFlags;
@@ -14,20 +14,6 @@ use crate::support::Bench;
 
 /// How many moments are tried, where `ZFERRY_CRASH_POINTS` does not say.
 const POINTS: u64 = 40;
-
-/// Takes no finding for granted.
-#[derive(Default)]
-struct Lines(Vec<String>);
-
-impl Observer for Lines {
-    fn finding(&mut self, finding: &Finding) {
-        self.0.push(finding.to_string());
-    }
-
-    fn unchecked(&mut self, what: &str) {
-        self.0.push(what.to_owned());
-    }
-}
 
 /// A stream of some blocks, each with another content.
 fn stream() -> Vec<u8> {
@@ -67,11 +53,11 @@ pub(crate) fn sound(bench: &Bench, what: &str) {
         data: true,
         ..CheckOptions::default()
     };
-    let mut lines = Lines::default();
+    let mut lines = Vec::new();
     let pool = bench.pool();
     let checked = check(&pool, &options, &mut lines);
     checked.unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert_eq!(lines.0, Vec::<String>::new(), "{what}");
+    assert_eq!(lines, Vec::<String>::new(), "{what}");
 }
 
 #[test]

@@ -124,6 +124,17 @@ pub trait Observer {
     fn unchecked(&mut self, _what: &str) {}
 }
 
+/// Keeps what is told, a line each.
+impl Observer for Vec<String> {
+    fn finding(&mut self, finding: &Finding) {
+        self.push(finding.to_string());
+    }
+
+    fn unchecked(&mut self, what: &str) {
+        self.push(format!("not checked: {what}"));
+    }
+}
+
 /// Takes the findings, counts them, and tells the observer.
 pub(super) struct Findings<'o> {
     observer: &'o mut dyn Observer,

@@ -143,7 +143,19 @@ type Visitor<'a, E> = dyn FnMut(Visit<'_>) -> std::result::Result<(), E> + 'a;
 /// Gets the data blocks of one tree, and the visitor to pass what it makes of them to.
 type Leaf<'a, E> = dyn FnMut(&BlockPointer, BlockId, &mut Visitor<'_, E>) -> Result<(), E> + 'a;
 
-impl Traversal<'_> {
+impl<'a> Traversal<'a> {
+    /// A walk through everything, up to what cannot be read.
+    #[must_use]
+    pub const fn new(reader: &'a BlockReader) -> Self {
+        Self {
+            reader,
+            since: Txg(0),
+            resume: None,
+            ahead: &(),
+            skips_damage: false,
+        }
+    }
+
     /// Walks the object set that `root` leads to and calls `visit` with all that was born after [`Self::since`].
     ///
     /// # Errors

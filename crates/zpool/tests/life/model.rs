@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use zferry_zpool::check::{CheckOptions, Finding, Observer, check};
+use zferry_zpool::check::{CheckOptions, check};
 use zferry_zpool::dmu::{ObjectSetType, ObjectSpec, ObjectType};
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::vdev::{Disk, SimulatedDisk, WritableDisk, WritableFile};
@@ -254,30 +254,16 @@ pub(crate) fn options() -> BeginOptions {
     }
 }
 
-/// What a check of a pool finds, as lines.
-#[derive(Default)]
-struct Lines(Vec<String>);
-
-impl Observer for Lines {
-    fn finding(&mut self, finding: &Finding) {
-        self.0.push(finding.to_string());
-    }
-
-    fn unchecked(&mut self, what: &str) {
-        self.0.push(format!("not checked: {what}"));
-    }
-}
-
 /// Every counter and reference of a pool is right, and every block can be read.
 pub(crate) fn assert_sound(pool: &Pool) {
-    let mut lines = Lines::default();
+    let mut lines = Vec::new();
     let options = CheckOptions {
         data: true,
         told_max: 20,
         ..CheckOptions::default()
     };
     check(pool, &options, &mut lines).unwrap();
-    assert_eq!(lines.0, Vec::<String>::new());
+    assert_eq!(lines, Vec::<String>::new());
 }
 
 pub(crate) fn open(disk: &Arc<dyn WritableDisk>) -> Pool {
