@@ -3,33 +3,10 @@
 //!
 //! `fixtures/vault` holds a pool with every suite and every form of key; its `make.sh` says what lies in it.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-use sha2::{Digest, Sha256};
+use crate::support::{fixture, run, sha256, vault};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use zferry_fixtures::{Line, read_manifest, target, unpack_image, workspace};
-
-fn fixture(name: &str) -> PathBuf {
-    workspace().join("crates/zferry/tests/fixtures/vault").join(name)
-}
-
-fn vault() -> PathBuf {
-    let image = target().join("vault").join("vault.img");
-    unpack_image(&fixture("vault.img.zst"), &image).unwrap();
-    image
-}
-
-fn zferry(image: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
-    command
-        .arg("-d")
-        .arg(image)
-        .args(arguments)
-        .env_remove("ZFERRY_PATH");
-    command.output().unwrap()
-}
+use zferry_fixtures::{Line, read_manifest};
 
 /// The file with the key that it takes to send what `line` says.
 fn key_of(line: &Line) -> &'static str {
@@ -51,13 +28,9 @@ fn differing(image: &Path, lines: &[Line], key: impl Fn(&Line) -> PathBuf) -> Ve
             arguments.extend(["-K", key.to_str().unwrap()]);
         }
         arguments.extend(line.arguments.iter().map(String::as_str));
-        let output = zferry(image, &arguments);
-        let sum: String = Sha256::digest(&output.stdout)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let output = run(image, &arguments).output;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        (sum != line.sha256).then(|| {
+        (sha256(&output.stdout) != line.sha256).then(|| {
             let (bytes, wanted) = (output.stdout.len(), line.bytes);
             format!("{}: {bytes} bytes instead of {wanted}. {said}", line.name)
         })
@@ -67,9 +40,9 @@ fn differing(image: &Path, lines: &[Line], key: impl Fn(&Line) -> PathBuf) -> Ve
 
 #[test]
 fn every_suite_and_key_format_sends_as_openzfs_does() {
-    let lines = read_manifest(&fixture("MANIFEST")).unwrap();
+    let lines = read_manifest(&fixture("vault/MANIFEST")).unwrap();
     assert!(lines.len() > 70, "{} streams", lines.len());
-    let wrong = differing(&vault(), &lines, |line| fixture(key_of(line)));
+    let wrong = differing(&vault(), &lines, |line| fixture("vault").join(key_of(line)));
     assert!(
         wrong.is_empty(),
         "{} of {}:\n{}",
@@ -101,13 +74,11 @@ fn the_encrypted_pool_of_the_corpus_sends_as_openzfs_does() {
 #[test]
 fn a_pool_is_listed_without_any_key() {
     let columns = "name,type,used,refer,encryption,keystatus,keyformat,encryptionroot,objsetid";
-    let listed = zferry(&vault(), &["list", "-Hpo", columns, "-t", "all", "-r", "vault"]);
-    let wanted = fs::read_to_string(fixture("vault.list")).unwrap();
+    let listed = run(&vault(), &format!("list -Hpo {columns} -t all -r vault")).succeeds();
+    let wanted = fs::read_to_string(fixture("vault/vault.list")).unwrap();
     // What the pool itself uses is not in there.
-    let listed_below = String::from_utf8(listed.stdout).unwrap();
-    let listed_below: Vec<_> = listed_below.lines().skip(1).collect();
+    let listed_below: Vec<_> = listed.lines().skip(1).collect();
     assert_eq!(listed_below, wanted.lines().collect::<Vec<_>>());
-    assert!(listed.status.success());
 }
 
 /// A line `$ ` with a command of OpenZFS, then what it wrote to each output, then its exit code.
@@ -119,7 +90,7 @@ struct Answer {
 }
 
 fn answers() -> Vec<Answer> {
-    let text = fs::read_to_string(fixture("answers.txt")).unwrap();
+    let text = fs::read_to_string(fixture("vault/answers.txt")).unwrap();
     let answers = text.split("$ zfs ").skip(1).map(|answer| {
         let (command, rest) = answer.split_once('\n').unwrap();
         let lines = |mark: &str| {
@@ -146,12 +117,11 @@ fn what_is_missing_is_said_as_zfs_says_it() {
         let mut arguments = answer.words.clone();
         if is_load_key {
             let name = answer.words[2].rsplit('/').next().unwrap();
-            let key = fixture(name).to_str().unwrap().to_owned();
+            let key = fixture("vault").join(name).to_str().unwrap().to_owned();
             let snapshot = format!("{}@a", answer.words[3]);
             arguments = vec!["send".to_owned(), "-K".to_owned(), key, snapshot];
         }
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let output = zferry(&vault(), &arguments);
+        let output = run(&vault(), &arguments).output;
         let (out, err) = (
             String::from_utf8(output.stdout).unwrap(),
             String::from_utf8(output.stderr).unwrap(),

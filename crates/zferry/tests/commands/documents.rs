@@ -1,20 +1,12 @@
 //! What README.md and docs/stream-format.md show is what the command does.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
+use crate::support::{Words, run};
 use std::fs;
-use std::process::Command;
-
 use zferry_fixtures::{example, workspace};
 
 /// Runs zferry on the example pool and gives what it printed.
-fn run(arguments: &[&str]) -> Vec<u8> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
-    command.arg("-d").arg(example().unwrap().image()).args(arguments);
-    let output = command.output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaint}");
-    output.stdout
+fn printed(arguments: &(impl Words + ?Sized)) -> Vec<u8> {
+    run(example().unwrap().image(), arguments).bytes()
 }
 
 /// The bytes of one line of a dump: its offset, two spaces, and pairs of digits with spaces between.
@@ -37,7 +29,7 @@ fn the_stream_that_is_explained_is_the_one_that_is_sent() {
         .split("\n# ")
         .find(|chapter| chapter.starts_with("16."))
         .unwrap();
-    let stream = run(&["send", "-L", "-e", "-c", "-i", "@monday", "harbour/chart@tuesday"]);
+    let stream = printed("send -L -e -c -i @monday harbour/chart@tuesday");
     assert!(chapter.contains("all of its 11,624 bytes") && stream.len() == 11_624);
     let lines: Vec<_> = chapter.lines().filter_map(dumped).collect();
     assert!(lines.len() > 30, "{} lines", lines.len());
@@ -58,6 +50,6 @@ fn the_examples_run() {
     for example in examples {
         let words = example.split(['>', '|', '#']).next().unwrap_or_default();
         let arguments: Vec<_> = words.split_whitespace().collect();
-        assert!(!run(&arguments).is_empty(), "{example}");
+        assert!(!printed(&arguments).is_empty(), "{example}");
     }
 }

@@ -1,25 +1,11 @@
 //! What `list`, `get` and `pool` print, held against what OpenZFS's own commands printed of the same pools.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
+use crate::support::run;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-
-/// Runs the command on a pool, with arguments between blanks.
-fn zferry(image: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_zferry"))
-        .arg("-d")
-        .arg(image)
-        .args(arguments.split(' '))
-        .env_remove("ZFERRY_PATH")
-        .env("TZ", "UTC")
-        .output()
-        .unwrap()
-}
 
 fn printed(image: &Path, arguments: &str) -> String {
-    let output = zferry(image, arguments);
+    let output = run(image, arguments).output;
     assert!(output.status.success(), "{arguments}: {output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments}");
     String::from_utf8(output.stdout).unwrap()
@@ -27,7 +13,7 @@ fn printed(image: &Path, arguments: &str) -> String {
 
 /// Exit status and standard error.
 fn refused(image: &Path, arguments: &str) -> (Option<i32>, String) {
-    let output = zferry(image, arguments);
+    let output = run(image, arguments).output;
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments}");
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }

@@ -1,14 +1,11 @@
 //! `send --skip-damaged` of the example pool with blocks of it overwritten, against what OpenZFS's kernel sent of the
 //! same with `zfs_send_corrupt_data`; and what is told of the damage. `tests/damaged` says what is overwritten.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test")]
-
-use sha2::{Digest, Sha256};
+use crate::support::{run, sha256};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Output;
 use tempfile::TempDir;
 
 const PATTERN: [u8; 8] = 0x0000_02f5_badd_b10c_u64.to_le_bytes();
@@ -42,19 +39,9 @@ impl Damaged {
         self.folder.path().join("harbour.img")
     }
 
-    fn send(&self, arguments: &[&str]) -> Output {
-        zferry(&self.image(), &[&["send", "--skip-damaged"], arguments].concat())
+    fn send(&self, arguments: &str) -> Output {
+        run(&self.image(), &format!("send --skip-damaged {arguments}")).output
     }
-}
-
-fn zferry(image: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_zferry"))
-        .arg("-d")
-        .arg(image)
-        .args(arguments)
-        .env_remove("ZFERRY_PATH")
-        .output()
-        .unwrap()
 }
 
 fn lines(bytes: &[u8]) -> Vec<&str> {
@@ -71,12 +58,15 @@ fn patterns(stream: &[u8]) -> usize {
 fn what_is_damaged_is_sent_as_openzfs_does() {
     let damaged = Damaged::new();
     for line in zferry_fixtures::read_manifest(&judged("MANIFEST")).unwrap() {
-        let arguments: Vec<_> = line.arguments.iter().map(String::as_str).collect();
+        let arguments = line.arguments.join(" ");
         let output = damaged.send(&arguments);
         assert!(output.status.success(), "{}: {output:?}", line.name);
-        let sum = Sha256::digest(&output.stdout);
-        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(sum == line.sha256, "{}: {} bytes", line.name, output.stdout.len());
+        assert!(
+            sha256(&output.stdout) == line.sha256,
+            "{}: {} bytes",
+            line.name,
+            output.stdout.len()
+        );
         assert!(
             !output.stderr.is_empty() || line.name == "chart-monday-tuesday",
             "{}",
@@ -84,7 +74,7 @@ fn what_is_damaged_is_sent_as_openzfs_does() {
         );
         if line.name != "chart-monday-tuesday" {
             // Who does not ask for it gets no stream that looks whole.
-            let strict = zferry(&damaged.image(), &[&["send"], &arguments[..]].concat());
+            let strict = run(&damaged.image(), &format!("send {arguments}")).output;
             assert_eq!(strict.status.code(), Some(1), "{}", line.name);
             assert!(strict.stdout.len() < output.stdout.len());
         }
@@ -94,7 +84,7 @@ fn what_is_damaged_is_sent_as_openzfs_does() {
 #[test]
 fn what_is_damaged_is_told() {
     let damaged = Damaged::new();
-    let photos = damaged.send(&["-L", "harbour/photos@tuesday"]);
+    let photos = damaged.send("-L harbour/photos@tuesday");
     let told = lines(&photos.stderr);
     assert_eq!(told.len(), 3, "{told:?}");
     let begins = "warning: cannot read 'harbour/photos@tuesday', object 5 (/2024/july/regatta.ppm), offset 0, \
@@ -106,7 +96,7 @@ fn what_is_damaged_is_told() {
     );
 
     // The directory itself is damaged, so nobody knows the names in it; a range has no data, and objects are lost.
-    let log = damaged.send(&["-P", "harbour/log@friday"]);
+    let log = damaged.send("-P harbour/log@friday");
     let told = lines(&log.stderr);
     let listed: Vec<_> = told.iter().filter(|line| line.starts_with("damaged\t")).collect();
     assert_eq!(
@@ -117,13 +107,13 @@ fn what_is_damaged_is_told() {
             &"damaged\tharbour/log@friday\t0\t81920\t16384\t-",
         ]
     );
-    let archive = damaged.send(&["-P", "harbour/archive@monday"]);
+    let archive = damaged.send("-P harbour/archive@monday");
     assert!(
         lines(&archive.stderr).contains(&"damaged\tharbour/archive@monday\t2\tspill\t2560\t/tides-1987.txt")
     );
 
     // Nothing is told of what is sound.
-    let sound = damaged.send(&["harbour/photos@monday"]);
+    let sound = damaged.send("harbour/photos@monday");
     assert!(sound.status.success() && sound.stderr.is_empty(), "{sound:?}");
 }
 
@@ -132,19 +122,12 @@ fn what_is_damaged_is_told() {
 fn the_pattern_can_be_read_however_it_is_sent() {
     let damaged = Damaged::new();
     let words = (315_392 + 1_048_576) / 8;
-    for options in [
-        &["-L"][..],
-        &["-L", "-c"],
-        &["-c"],
-        &[],
-        &["-L", "-e", "-c", "-D"],
-    ] {
-        let output = damaged.send(&[options, &["harbour/photos@tuesday"]].concat());
+    for options in ["-L ", "-L -c ", "-c ", "", "-L -e -c -D "] {
+        let output = damaged.send(&format!("{options}harbour/photos@tuesday"));
         assert!(output.status.success(), "{options:?}: {output:?}");
         assert_eq!(patterns(&output.stdout), words, "{options:?}");
         let path = damaged.folder.path().join("stream");
         fs::write(&path, &output.stdout).unwrap();
-        let verified = zferry(&path, &["stream", "verify", path.to_str().unwrap()]);
-        assert!(verified.status.success(), "{options:?}: {verified:?}");
+        run(&path, &["stream", "verify", path.to_str().unwrap()]).succeeds();
     }
 }

@@ -2,11 +2,10 @@
 //! said of the same pool.
 //!
 //! `fixtures/send-answers.txt` holds the kernel's answers (OpenZFS 2.3.2, the example pool imported read-only), and
-//! `fixtures/packages/answers.txt` those for packages: a line `$ ` with the command, then what it wrote to each output, then its exit code. zferry may add hints of its own
-//! behind what zfs says.
+//! `fixtures/packages/answers.txt` those for packages: a line `$ ` with the command, then what it wrote to each output,
+//! then its exit code. zferry may add hints of its own behind what zfs says.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
-
+use crate::support::{fixture, run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -59,9 +58,7 @@ fn check(text: &str, image: &Path, at_least: usize) {
         if words.contains(&"-w") {
             continue;
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
-        command.arg("-d").arg(image).args(words).env_remove("ZFERRY_PATH");
-        let output = command.output().unwrap();
+        let output = run(image, &words).output;
         let err = String::from_utf8(output.stderr).unwrap();
         let said: Vec<_> = err.lines().collect();
         if answer.has_text() {
@@ -86,8 +83,8 @@ fn check(text: &str, image: &Path, at_least: usize) {
 #[test]
 fn it_answers_as_zfs_does() {
     let example = zferry_fixtures::example().unwrap();
-    let text = include_str!("fixtures/send-answers.txt");
-    check(text, example.image(), 24);
+    let text = fs::read_to_string(fixture("send-answers.txt")).unwrap();
+    check(&text, example.image(), 24);
 }
 
 /// Of packages: what is in them and what is not, and everything that zfs refuses.

@@ -3,19 +3,11 @@
 //! which files were there, `zpool import -d DIR` wrote NAME.import, and after an import, `zpool status` and `zpool list
 //! -v` the others.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
+use crate::support::run;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
+use std::process::Command;
 use tempfile::TempDir;
 
 /// A folder of disks, and what is said of them.
@@ -88,17 +80,6 @@ fn scenes() -> Vec<Scene> {
         .collect()
 }
 
-fn zferry(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_zferry"))
-        .arg("-d")
-        .arg(folder)
-        .args(arguments)
-        .env_remove("ZFERRY_PATH")
-        .env("TZ", "UTC")
-        .output()
-        .unwrap()
-}
-
 impl Scene {
     /// The lines that OpenZFS wrote, in words, with the paths that the files have here; `None` where there are none.
     fn expected(&self, kind: &str) -> Option<Vec<String>> {
@@ -109,10 +90,8 @@ impl Scene {
         Some(lines(text.strip_suffix("exit 0\n").unwrap_or(&text)))
     }
 
-    fn printed(&self, arguments: &[&str]) -> Vec<String> {
-        let output = zferry(self.folder.path(), arguments);
-        assert!(output.status.success(), "{}: {output:?}", self.name);
-        lines(&String::from_utf8(output.stdout).unwrap())
+    fn printed(&self, arguments: &str) -> Vec<String> {
+        lines(&run(self.folder.path(), arguments).succeeds())
     }
 }
 
@@ -139,7 +118,7 @@ fn lines(text: &str) -> Vec<String> {
 fn what_lies_there_is_said_in_zpools_words() {
     for scene in scenes() {
         if let Some(expected) = scene.expected("import") {
-            assert_eq!(scene.printed(&["pool", "import"]), expected, "{}", scene.name);
+            assert_eq!(scene.printed("pool import"), expected, "{}", scene.name);
         }
     }
 }
@@ -148,7 +127,7 @@ fn what_lies_there_is_said_in_zpools_words() {
 fn states_are_those_that_zpool_sees() {
     for scene in scenes() {
         if let Some(expected) = scene.expected("status") {
-            assert_eq!(scene.printed(&["pool", "status"]), expected, "{}", scene.name);
+            assert_eq!(scene.printed("pool status"), expected, "{}", scene.name);
         }
         // The kernel counts no space of pools that were imported to be read only: names, sizes and states remain.
         let brief = |lines: Vec<String>| {
@@ -164,7 +143,7 @@ fn states_are_those_that_zpool_sees() {
             lines.iter().map(brief).collect::<Vec<_>>()
         };
         if let Some(expected) = scene.expected("listv") {
-            let printed = scene.printed(&["pool", "list", "-v"]);
+            let printed = scene.printed("pool list -v");
             assert_eq!(brief(printed), brief(expected), "{}", scene.name);
         }
     }
@@ -173,13 +152,11 @@ fn states_are_those_that_zpool_sees() {
 #[test]
 fn what_is_missing_is_named() {
     let folder = folder_of("expanded-1.img expanded-3.img expanded-4.img");
-    let output = zferry(folder.path(), &["list"]);
-    let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    let complaint = run(folder.path(), "list").fails();
     let begins = "cannot open 'expanded': devices are missing: raidz1-0 needs 1 of these 2: /";
     assert!(complaint.starts_with(begins), "{complaint}");
     assert!(complaint.contains("/b (guid ") && complaint.contains("/e (guid "));
-    let listed = zferry(folder.path(), &["pool", "import"]);
+    let listed = run(folder.path(), "pool import").output;
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(
         listed.contains(" state: UNAVAIL\n") && listed.contains("msg/ZFS-8000-3C"),
@@ -239,8 +216,7 @@ fn layouts_that_are_only_read_are_not_written() {
         };
         let before = contents();
         let pool = files.split_once('-').unwrap().0;
-        let output = zferry(folder.path(), &["snapshot", &format!("{pool}@new")]);
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        run(folder.path(), &format!("snapshot {pool}@new")).fails();
         assert!(contents() == before);
     }
 }

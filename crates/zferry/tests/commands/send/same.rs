@@ -1,8 +1,6 @@
 //! Every stream that OpenZFS's kernel made, made again by the command that its manifest names: the same bytes.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-use sha2::{Digest, Sha256};
+use crate::support::{run, sends, sha256};
 use std::path::Path;
 use std::process::Command;
 use zferry_fixtures::Line;
@@ -10,20 +8,10 @@ use zferry_fixtures::Line;
 /// Sent from snapshots that are not in the corpus' images any more.
 const GONE: [&str; 2] = ["basic-R", "basic-R-c"];
 
-fn zferry(image: &Path, arguments: &[String]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
-    command
-        .arg("-d")
-        .arg(image)
-        .arg("send")
-        .args(arguments)
-        .env_remove("ZFERRY_PATH");
-    command
-}
-
 /// Makes a stream again and compares it; says how it differs.
 fn compare(image: &Path, line: &Line) -> Result<(), String> {
-    let output = zferry(image, &line.arguments).output().unwrap();
+    let words = [vec!["send".to_owned()], line.arguments.clone()].concat();
+    let output = run(image, &words).output;
     if !output.status.success() {
         return Err(format!(
             "{}: {}",
@@ -31,11 +19,7 @@ fn compare(image: &Path, line: &Line) -> Result<(), String> {
             String::from_utf8_lossy(&output.stderr)
         ));
     }
-    let sum: String = Sha256::digest(&output.stdout)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    if sum == line.sha256 {
+    if sha256(&output.stdout) == line.sha256 {
         Ok(())
     } else {
         Err(format!("{}: {} bytes differ", line.name, output.stdout.len()))
@@ -107,24 +91,13 @@ fn a_deduplicated_stream_becomes_the_plain_one_again() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for options in [&["feat/dedup@s"][..], &["-c", "feat/dedup@s"]] {
-        let arguments: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let plain = zferry(&corpus.file("feat.img"), &arguments).output().unwrap();
-        let arguments: Vec<_> = std::iter::once("-D".to_owned()).chain(arguments).collect();
-        let deduplicated = zferry(&corpus.file("feat.img"), &arguments).output().unwrap();
-        assert!(deduplicated.status.success() && plain.status.success());
-        assert!(
-            deduplicated.stdout.len() < plain.stdout.len() / 2,
-            "{}",
-            deduplicated.stdout.len()
-        );
+    for options in ["feat/dedup@s", "-c feat/dedup@s"] {
+        let plain = sends(&corpus.file("feat.img"), options);
+        let deduplicated = sends(&corpus.file("feat.img"), &format!("-D {options}"));
+        assert!(deduplicated.len() < plain.len() / 2, "{}", deduplicated.len());
         let path = folder.path().join("deduplicated.zsend");
-        std::fs::write(&path, &deduplicated.stdout).unwrap();
+        std::fs::write(&path, &deduplicated).unwrap();
         let again = Command::new("zstream").arg("redup").arg(&path).output().unwrap();
-        assert!(
-            again.stdout == plain.stdout,
-            "{options:?}: {} bytes",
-            again.stdout.len()
-        );
+        assert!(again.stdout == plain, "{options:?}: {} bytes", again.stdout.len());
     }
 }

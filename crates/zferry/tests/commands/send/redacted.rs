@@ -4,44 +4,25 @@
 //! which files were removed, cut and changed, two copies of it that were received redacted, and three receives that were
 //! interrupted. `fixtures/redacted-streams.txt` holds what its `zfs send` made of it: `arguments|exit code|SHA-256`.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-use sha2::{Digest, Sha256};
+use crate::support::{Ran, fixture, redacted, run, sha256};
+use std::fs;
 use zferry_zstream::reader::StreamReader;
 use zferry_zstream::record::Record;
 use zferry_zstream::source::Buffered;
 
-/// The pool's image.
-fn image() -> PathBuf {
-    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/redacted.img.zst");
-    let image = zferry_fixtures::target().join("redacted.img");
-    zferry_fixtures::unpack_image(&packed, &image).unwrap();
-    image
-}
-
-fn send(image: &Path, arguments: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
-    command
-        .arg("-d")
-        .arg(image)
-        .arg("send")
-        .args(arguments.split(' '));
-    command.env_remove("ZFERRY_PATH").output().unwrap()
+fn send(arguments: &str) -> Ran {
+    run(&redacted(), &format!("send {arguments}"))
 }
 
 #[test]
 fn what_is_left_out_is_what_the_kernel_leaves_out() {
-    let image = image();
-    let streams = include_str!("fixtures/redacted-streams.txt");
+    let streams = fs::read_to_string(fixture("redacted-streams.txt")).unwrap();
     assert!(streams.lines().count() >= 35);
     for line in streams.lines() {
         let mut fields = line.split('|');
         let mut field = || fields.next().unwrap();
         let (arguments, code, expected) = (field(), field(), field());
-        let output = send(&image, arguments);
+        let output = send(arguments).output;
         let error = String::from_utf8_lossy(&output.stderr);
         if arguments == "-S red/p3" {
             // The kernel goes on with objects that had not come; see COMPAT.md.
@@ -54,11 +35,7 @@ fn what_is_left_out_is_what_the_kernel_leaves_out() {
             Some(code.parse().unwrap()),
             "{arguments}: {error}"
         );
-        let sum: String = Sha256::digest(&output.stdout)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(sum, expected, "{arguments}");
+        assert_eq!(sha256(&output.stdout), expected, "{arguments}");
     }
 }
 
@@ -75,19 +52,16 @@ fn last_object(mut reader: StreamReader<Buffered<&[u8]>>) -> u64 {
 
 #[test]
 fn an_estimate_is_exact() {
-    let image = image();
     for arguments in ["--redact book12 red/fs@a", "-i #book1 red/fs@b", "--saved red/p1"] {
-        let said = send(&image, &format!("-nP {arguments}")).stdout;
-        let said = String::from_utf8(said).unwrap();
+        let said = send(&format!("-nP {arguments}")).succeeds();
         let size = said.lines().last().unwrap().strip_prefix("size\t").unwrap();
-        let stream = send(&image, arguments).stdout;
+        let stream = send(arguments).bytes();
         assert_eq!(size, stream.len().to_string(), "{arguments}");
     }
 }
 
 #[test]
 fn what_cannot_be_redacted_is_refused_in_zfs_words() {
-    let image = image();
     for (arguments, expected) in [
         (
             "--redact plain red/fs@a",
@@ -107,7 +81,7 @@ fn what_cannot_be_redacted_is_refused_in_zfs_words() {
             "saved send failed: there is no partially received state",
         ),
     ] {
-        let output = send(&image, arguments);
+        let output = send(arguments).output;
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(error.lines().next(), Some(expected), "{arguments}");
         assert!(!output.status.success());

@@ -1,12 +1,10 @@
 //! `zferry stream`, with streams that `zferry send` makes of the example pool.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
+use crate::support::example_sends;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-
 use tempfile::TempDir;
 
 /// A folder with a stream in it.
@@ -16,17 +14,8 @@ struct Folder {
 
 impl Folder {
     fn new(snapshot: &[&str]) -> Self {
-        let example = zferry_fixtures::example().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_zferry"))
-            .arg("-d")
-            .arg(example.image())
-            .arg("send")
-            .args(snapshot)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        fs::write(folder.path().join("stream"), output.stdout).unwrap();
+        fs::write(folder.path().join("stream"), example_sends(snapshot)).unwrap();
         Self { folder }
     }
 

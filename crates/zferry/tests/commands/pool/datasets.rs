@@ -1,114 +1,64 @@
 //! The life of datasets by the commands: clone, promote, rename, roll back, hold, bookmark, destroy; what they say, and
 //! what they leave.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+use crate::support::Bench;
 
-use std::process::{Command, Output};
-
-use tempfile::TempDir;
-
-/// A pool `tank` in a folder of its own.
-struct Bench {
-    folder: TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let image = folder.path().join("tank.img").display().to_string();
-        let bench = Self { folder };
-        bench.does(&["pool", "create", "--size", "256M", "tank", &image]);
-        bench.does(&["create", "-p", "tank/a/b"]);
-        bench
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zferry"));
-        command.arg("-d").arg(self.folder.path()).args(arguments);
-        command.output().unwrap()
-    }
-
-    /// What a command prints that works.
-    fn does(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {complaint}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// What a command says that does not.
-    fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let listed = self.does(&["list", "-H", "-r", "-t", "all", "-o", "name", "tank"]);
-        listed.lines().map(str::to_owned).collect()
-    }
-
-    /// Whether every counter and reference of the pool is right.
-    fn is_sound(&self) {
-        self.does(&["pool", "check", "tank"]);
-    }
+/// A pool with `tank/a` and `tank/a/b`.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.does("create -p tank/a/b");
+    bench
 }
 
 #[test]
 fn a_file_that_is_there_keeps_its_size() {
-    let bench = Bench::new();
+    let bench = bench();
     for (size, becomes) in [(100 << 20, 100 << 20), (0, 200 << 20)] {
-        let path = bench.folder.path().join(format!("dock-{size}.img"));
+        let path = bench.path(&format!("dock-{size}.img"));
         std::fs::File::create(&path).unwrap().set_len(size).unwrap();
         let name = format!("dock-{size}");
-        bench.does(&[
-            "pool",
-            "create",
-            "--size",
-            "200M",
-            &name,
-            &path.display().to_string(),
-        ]);
+        let file = path.display().to_string();
+        bench.does(&["pool", "create", "--size", "200M", &name, &file]);
         assert_eq!(path.metadata().unwrap().len(), becomes);
     }
 }
 
 #[test]
 fn clones_are_made_promoted_and_renamed() {
-    let bench = Bench::new();
-    bench.does(&["snapshot", "tank/a@one", "tank/a/b@one"]);
-    bench.does(&["snapshot", "tank/a@two"]);
-    bench.does(&["clone", "-p", "-o", "compression=zstd", "tank/a@one", "tank/x/y"]);
+    let bench = bench();
+    bench.does("snapshot tank/a@one tank/a/b@one");
+    bench.does("snapshot tank/a@two");
+    bench.does("clone -p -o compression=zstd tank/a@one tank/x/y");
     let origin = |name: &str| bench.does(&["get", "-H", "-o", "value", "origin,compression", name]);
     assert_eq!(origin("tank/x/y"), "tank/a@one\nzstd\n");
     assert_eq!(
-        bench.fails(&["clone", "tank/a@three", "tank/z"]),
+        bench.fails("clone tank/a@three tank/z"),
         "cannot open 'tank/a@three': dataset does not exist\n"
     );
     assert_eq!(
-        bench.fails(&["clone", "tank/a@one", "tank/x/y"]),
+        bench.fails("clone tank/a@one tank/x/y"),
         "cannot create 'tank/x/y': dataset already exists\n"
     );
     assert_eq!(
-        bench.fails(&["promote", "tank/a"]),
+        bench.fails("promote tank/a"),
         "cannot promote 'tank/a': not a cloned filesystem\n"
     );
-    bench.does(&["snapshot", "tank/x/y@one"]);
+    bench.does("snapshot tank/x/y@one");
     assert_eq!(
-        bench.fails(&["promote", "tank/x/y"]),
+        bench.fails("promote tank/x/y"),
         "cannot promote 'tank/x/y': conflicting snapshot 'one' from parent 'tank/a@one'\n"
     );
-    bench.does(&["rename", "tank/x/y@one", "@own"]);
-    bench.does(&["promote", "tank/x/y"]);
+    bench.does("rename tank/x/y@one @own");
+    bench.does("promote tank/x/y");
     assert!(origin("tank/a").starts_with("tank/x/y@one\n"));
-    bench.does(&["rename", "-p", "tank/x/y", "tank/n/e/w"]);
-    bench.does(&["rename", "-r", "tank/a@two", "tank/a@second"]);
+    bench.does("rename -p tank/x/y tank/n/e/w");
+    bench.does("rename -r tank/a@two tank/a@second");
     assert_eq!(
-        bench.fails(&["rename", "tank/n", "tank/n/e/f"]),
+        bench.fails("rename tank/n tank/n/e/f"),
         "cannot rename to 'tank/n/e/f': New dataset name cannot be a descendant of current dataset name\n"
     );
     assert_eq!(
-        bench.fails(&["rename", "tank/a@second", "tank/a/b@second"]),
+        bench.fails("rename tank/a@second tank/a/b@second"),
         "cannot rename to 'tank/a/b@second': snapshots must be part of same dataset\n"
     );
     assert_eq!(
@@ -132,115 +82,115 @@ fn clones_are_made_promoted_and_renamed() {
 
 #[test]
 fn what_is_destroyed_is_named_and_gone() {
-    let bench = Bench::new();
+    let bench = bench();
     for name in ["tank/a@1", "tank/a@2", "tank/a@3", "tank/a@4"] {
         bench.does(&["snapshot", name]);
     }
-    bench.does(&["clone", "tank/a@2", "tank/clone"]);
+    bench.does("clone tank/a@2 tank/clone");
     assert_eq!(
-        bench.does(&["destroy", "-n", "-p", "tank/a@3%4"]),
+        bench.does("destroy -n -p tank/a@3%4"),
         "destroy\ttank/a@3\ndestroy\ttank/a@4\nreclaim\t0\n"
     );
     assert_eq!(
-        bench.fails(&["destroy", "tank/a@1%2"]),
+        bench.fails("destroy tank/a@1%2"),
         "cannot destroy 'tank/a@2': snapshot has dependent clones\n\
          use '-R' to destroy the following datasets:\ntank/clone\n"
     );
     assert_eq!(
-        bench.fails(&["destroy", "tank/a@5"]),
+        bench.fails("destroy tank/a@5"),
         "could not find any snapshots to destroy; check snapshot names.\n"
     );
     assert_eq!(
-        bench.fails(&["destroy", "tank/a"]),
+        bench.fails("destroy tank/a"),
         "cannot destroy 'tank/a': filesystem has children\n\
          use '-r' to destroy the following datasets:\n\
          tank/a/b\ntank/a@1\ntank/a@2\ntank/a@3\ntank/a@4\n"
     );
     assert_eq!(
-        bench.fails(&["destroy", "-r", "tank/a"]),
+        bench.fails("destroy -r tank/a"),
         "cannot destroy 'tank/a': filesystem has dependent clones\n\
          use '-R' to destroy the following datasets:\ntank/clone\n"
     );
     assert!(
         bench
-            .fails(&["destroy", "tank"])
+            .fails("destroy tank")
             .starts_with("cannot destroy 'tank': operation does not apply to pools\n")
     );
     assert_eq!(
-        bench.does(&["destroy", "-v", "tank/a@1,3%"]),
+        bench.does("destroy -v tank/a@1,3%"),
         "will destroy tank/a@1\nwill destroy tank/a@3\nwill destroy tank/a@4\nwill reclaim 0B\n"
     );
     bench.is_sound();
-    bench.does(&["destroy", "-R", "tank/a"]);
+    bench.does("destroy -R tank/a");
     assert_eq!(bench.names(), ["tank"]);
     bench.is_sound();
 }
 
 #[test]
 fn holds_keep_snapshots() {
-    let bench = Bench::new();
-    bench.does(&["snapshot", "-r", "tank/a@s"]);
-    bench.does(&["hold", "-r", "keep", "tank/a@s"]);
+    let bench = bench();
+    bench.does("snapshot -r tank/a@s");
+    bench.does("hold -r keep tank/a@s");
     assert_eq!(
-        bench.fails(&["hold", "keep", "tank/a@s"]),
+        bench.fails("hold keep tank/a@s"),
         "cannot hold snapshot 'tank/a@s': tag already exists on this dataset\n"
     );
     assert_eq!(
-        bench.fails(&["release", "other", "tank/a@s"]),
+        bench.fails("release other tank/a@s"),
         "cannot release hold from snapshot 'tank/a@s': no such tag on this dataset\n"
     );
-    let held = bench.does(&["holds", "-r", "-H", "-p", "tank/a@s"]);
+    let held = bench.does("holds -r -H -p tank/a@s");
     let held: Vec<Vec<&str>> = held
         .lines()
         .map(|line| line.split('\t').take(2).collect())
         .collect();
     assert_eq!(held, [["tank/a@s", "keep"], ["tank/a/b@s", "keep"]]);
     assert_eq!(
-        bench.fails(&["destroy", "tank/a@s"]),
+        bench.fails("destroy tank/a@s"),
         "cannot destroy snapshot tank/a@s: dataset is busy\n"
     );
-    bench.does(&["destroy", "-d", "tank/a@s"]);
+    bench.does("destroy -d tank/a@s");
     assert!(bench.names().contains(&"tank/a@s".to_owned()));
-    bench.does(&["release", "keep", "tank/a@s"]);
+    bench.does("release keep tank/a@s");
     assert!(!bench.names().contains(&"tank/a@s".to_owned()));
-    bench.does(&["release", "-r", "keep", "tank/a/b@s"]);
+    bench.does("release -r keep tank/a/b@s");
     bench.is_sound();
 }
 
 #[test]
 fn a_rollback_destroys_what_is_newer_when_told_to() {
-    let bench = Bench::new();
+    let bench = bench();
     for name in ["tank/a@1", "tank/a@2"] {
         bench.does(&["snapshot", name]);
     }
-    bench.does(&["bookmark", "tank/a@2", "#mark"]);
-    bench.does(&["bookmark", "tank/a#mark", "tank/a#copy"]);
+    bench.does("bookmark tank/a@2 #mark");
+    bench.does("bookmark tank/a#mark tank/a#copy");
     assert_eq!(
-        bench.fails(&["bookmark", "tank/a@1", "tank/a#mark"]),
+        bench.fails("bookmark tank/a@1 tank/a#mark"),
         "cannot create bookmark 'tank/a#mark': bookmark exists\n"
     );
     assert_eq!(
-        bench.fails(&["bookmark", "tank/a@1", "tank/a/b#mark"]),
+        bench.fails("bookmark tank/a@1 tank/a/b#mark"),
         "cannot create bookmark 'tank/a/b#mark': source is not an ancestor of the new bookmark's dataset\n"
     );
-    bench.does(&["destroy", "tank/a#copy"]);
+    bench.does("destroy tank/a#copy");
     assert_eq!(
-        bench.fails(&["destroy", "tank/a#copy"]),
+        bench.fails("destroy tank/a#copy"),
         "bookmark 'tank/a#copy' does not exist.\n"
     );
-    bench.does(&["clone", "tank/a@2", "tank/clone"]);
+    bench.does("clone tank/a@2 tank/clone");
     assert_eq!(
-        bench.fails(&["rollback", "tank/a@1"]),
+        bench.fails("rollback tank/a@1"),
         "cannot rollback to 'tank/a@1': more recent snapshots or bookmarks exist\n\
          use '-r' to force deletion of the following snapshots and bookmarks:\n\
          tank/a@2\ntank/a#mark\n"
     );
     assert_eq!(
-        bench.fails(&["rollback", "-r", "tank/a@1"]),
+        bench.fails("rollback -r tank/a@1"),
         "cannot rollback to 'tank/a@1': clones of previous snapshots exist\n\
          use '-R' to force deletion of the following clones and dependents:\ntank/clone\n"
     );
-    bench.does(&["rollback", "-R", "tank/a@1"]);
+    bench.does("rollback -R tank/a@1");
     assert_eq!(bench.names(), ["tank", "tank/a", "tank/a@1", "tank/a/b"]);
     bench.is_sound();
 }

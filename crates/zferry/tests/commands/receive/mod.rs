@@ -1,0 +1,9 @@
+//! `zferry receive`.
+
+mod encrypted;
+mod existing;
+mod made;
+mod packages;
+mod raw;
+mod redacted;
+mod resume;
