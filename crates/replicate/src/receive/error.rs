@@ -39,9 +39,6 @@ pub enum ReceiveError {
     /// The pool cannot be read or written, or is full.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// A kind of stream that OpenZFS receives, and this version of zferry does not.
-    #[error("{0} cannot be received yet")]
-    NotYet(&'static str),
     /// The system gives no more threads.
     #[error("cannot start a thread: {0}")]
     Threads(io::Error),
@@ -79,7 +76,6 @@ impl ReceiveError {
             },
             Self::Record { fault, .. } => fault.errno(),
             Self::Pool(error) => pool_errno(error),
-            Self::NotYet(_) => Errno::ENOTSUP,
             Self::Threads(error) => io_errno(error),
             Self::Internal => Errno::EIO,
         }

@@ -111,14 +111,6 @@ impl<S: Source> Incoming<S> {
         self.reader.position()
     }
 
-    /// Whether the stream is of a kind that can be received at all.
-    ///
-    /// # Errors
-    /// [`ReceiveError::NotYet`], saying what kind of stream it is; [`ReceiveError::BeginList`].
-    pub fn check_kind(&self) -> Result<(), ReceiveError> {
-        self.list().map(drop)
-    }
-
     /// Reads the stream to its end and receives nothing: a rehearsal. Says how many bytes have been read.
     ///
     /// # Errors

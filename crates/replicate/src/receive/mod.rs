@@ -116,7 +116,6 @@ pub fn receive<S: Source + Send>(
     request: &Request,
     progress: &Progress,
 ) -> Result<Received, ReceiveError> {
-    incoming.check_kind()?;
     let begin = incoming.begin().clone();
     let dsl = DslPool::new(writer.pool());
     let (place, resumed) = begin::place(&dsl, &begin, incoming.list()?, request)?;

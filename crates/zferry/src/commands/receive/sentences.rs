@@ -159,9 +159,6 @@ pub(super) fn failed(
     request: &Request,
     tokens: &Tokens,
 ) -> CommandError {
-    if let ReceiveError::NotYet(_) = error {
-        return CommandError::failed(format_args!("cannot receive: {error}"));
-    }
     let embeds = begin.version_info.features().contains(FeatureFlags::EMBED_DATA);
     let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
     let dataset = &request.destination.dataset;

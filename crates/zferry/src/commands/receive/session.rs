@@ -131,7 +131,7 @@ impl<'a> Session<'a> {
         request.inherited = changes.inherited;
         self.encrypt(&begin, &scope, &mut request)?;
         incoming
-            .check_kind()
+            .list()
             .map_err(|error| failed(error, &request, &tokens))?;
         if self.args.dry_run {
             return skip(incoming);
