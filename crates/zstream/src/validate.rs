@@ -110,7 +110,7 @@ impl Rules {
     #[must_use]
     pub const fn of(begin: &Begin) -> Self {
         Self {
-            features: begin.version_info.features(),
+            features: begin.features(),
             flags: begin.flags,
         }
     }

@@ -273,7 +273,7 @@ impl Verifier {
     fn begin(&mut self, begin: &Begin, record: &StreamRecord<'_>) -> Result<(), Reason> {
         snapshot_name(begin)?;
         let list = list_behind(record)?;
-        let features = begin.version_info.features();
+        let features = begin.features();
         for (feature, what, missing) in [
             (FeatureFlags::RAW, "raw stream", "crypt_keydata"),
             (FeatureFlags::RESUMING, "resuming stream", "resume_object"),
@@ -304,7 +304,7 @@ impl Stream {
             summed: false,
             last_data: None,
             range: None,
-            raw: begin.version_info.features().contains(FeatureFlags::RAW),
+            raw: begin.is_raw(),
         }
     }
 

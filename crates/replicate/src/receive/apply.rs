@@ -17,7 +17,7 @@ use zferry_zpool::spa::{EmbeddedType, PreparedBlock};
 use zferry_zpool::{
     BlockId, DatasetId, DatasetPolicies, ObjectInfo, ObjectNumber, ObjectSetWriter, PoolWriter, Slot,
 };
-use zferry_zstream::flags::{BeginFlags, FeatureFlags, RecordFlags};
+use zferry_zstream::flags::{BeginFlags, RecordFlags};
 use zferry_zstream::record::{
     Begin, CompressionType, Free, FreeObjects, Object, Record, Redact, Spill, TO_END, Write, WriteByRef,
     WriteEmbedded,
@@ -93,7 +93,7 @@ impl<'w> Applier<'w> {
             endian,
             guid: begin.to_guid,
             range: None,
-            is_raw: begin.version_info.features().contains(FeatureFlags::RAW),
+            is_raw: begin.is_raw(),
             is_full: begin.from_guid == 0,
             marks_spill: begin.flags.contains(BeginFlags::SPILL_BLOCK),
             last: None,

@@ -61,13 +61,13 @@ pub(super) fn place(
     if request.destination.snapshot_name().contains('%') {
         return Err(BeginError::HiddenName.into());
     }
-    if begin.version_info.features().contains(FeatureFlags::RESUMING) {
+    if begin.features().contains(FeatureFlags::RESUMING) {
         let resumed = resume::find(dsl, begin, list, request)?;
         return Ok((resumed.place, Some(resumed)));
     }
     let redaction = Redaction::of(list);
     let place = new_place(dsl, begin, redaction, request)?;
-    let is_redacted = begin.version_info.features().contains(FeatureFlags::REDACTED);
+    let is_redacted = begin.features().contains(FeatureFlags::REDACTED);
     if is_redacted && redaction.snapshots.is_none() {
         return Err(BeginError::NoRedactionList.into());
     }
@@ -151,7 +151,7 @@ fn existing(
     if let Some(snapshot) = source {
         base_found = Some(base(dsl, begin, redaction, snapshot)?);
         // Between the sets of initialization vectors that a raw stream is about, there must be no other.
-        let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+        let is_raw = begin.is_raw();
         is_modified = is_modified_since(dsl, head, snapshot)?
             || (is_raw && head.phys.prev_snapshot != Some(snapshot.number));
     }
@@ -249,7 +249,7 @@ fn parent_at(dsl: &DslPool<'_>, parent: Option<&str>) -> Result<Parent, Error> {
 
 /// What the dataset begins as that the stream is received into.
 pub(super) fn options(begin: &Begin, encryption: &NewEncryption) -> BeginOptions {
-    let features = begin.version_info.features();
+    let features = begin.features();
     let marks = MARKS.into_iter().filter(|(flag, _)| features.contains(*flag));
     BeginOptions {
         set_type: ObjectSetType(u64::from(begin.objset_type.0)),

@@ -11,7 +11,7 @@ use zferry_zpool::dmu::ObjectType;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::spa::{CryptParameters, SealedBlock};
 use zferry_zpool::{Error, ObjectNumber};
-use zferry_zstream::flags::{FeatureFlags, RecordFlags};
+use zferry_zstream::flags::RecordFlags;
 use zferry_zstream::record::{self, Begin, Record};
 
 /// The entry of a snapshot's table with the identity of its set of initialization vectors.
@@ -24,7 +24,7 @@ pub(super) fn key_data(
     list: Option<&NvList>,
     place: Place,
 ) -> Result<Option<KeyData>, ReceiveError> {
-    if !begin.version_info.features().contains(FeatureFlags::RAW) {
+    if !begin.is_raw() {
         return Ok(None);
     }
     let continued = match place {

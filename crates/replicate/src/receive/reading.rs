@@ -9,7 +9,6 @@ use std::sync::Arc;
 use zferry_zpool::DatasetPolicies;
 use zferry_zpool::dmu::ObjectType;
 use zferry_zpool::spa::BlockPolicy;
-use zferry_zstream::flags::FeatureFlags;
 use zferry_zstream::reader::{Place, StreamReader};
 use zferry_zstream::record::{Begin, Record};
 use zferry_zstream::source::Source;
@@ -39,7 +38,7 @@ impl<'a, S: Source> Reading<'a, S> {
             rules: RecordRules::of(begin),
             recent: RecentObjects::default(),
             policies,
-            is_raw: begin.version_info.features().contains(FeatureFlags::RAW),
+            is_raw: begin.is_raw(),
             known: HashMap::new(),
             is_done: false,
         }

@@ -136,7 +136,7 @@ pub(super) fn note_stream(
     for (key, value) in [(OBJECT, FIRST_OBJECT), (OFFSET, 0), (BYTES, 0)] {
         note(key, &ZapValue::number(value))?;
     }
-    let features = begin.version_info.features();
+    let features = begin.features();
     for (_, key) in FORMS.iter().filter(|(flag, _)| features.contains(*flag)) {
         note(key, &ZapValue::number(1))?;
     }

@@ -88,11 +88,7 @@ impl<'a> Work<'a> {
         }
         if self.resumed.is_none() {
             // A clone of what is redacted is so, too, unless the stream says what is left out.
-            let is_redacted = self
-                .begin
-                .version_info
-                .features()
-                .contains(FeatureFlags::REDACTED);
+            let is_redacted = self.begin.features().contains(FeatureFlags::REDACTED);
             let redaction = Redaction::of(incoming.list()?);
             writer.set_redaction(dataset, redaction.snapshots.filter(|_| is_redacted))?;
         }

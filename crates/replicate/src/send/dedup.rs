@@ -99,7 +99,7 @@ pub fn deduplicate(input: impl Read, output: impl Write) -> Result<Deduplicated,
 
 /// A BEGIN that says what its stream holds.
 fn marked(begin: Begin) -> Begin {
-    let features = begin.version_info.features() | FeatureFlags::DEDUP | FeatureFlags::DEDUPPROPS;
+    let features = begin.features() | FeatureFlags::DEDUP | FeatureFlags::DEDUPPROPS;
     Begin {
         version_info: VersionInfo::new(begin.version_info.header_type(), features),
         ..begin
@@ -213,7 +213,7 @@ mod tests {
             match next.record {
                 Record::Begin(begin) => {
                     let expected = FeatureFlags::LZ4 | FeatureFlags::DEDUP | FeatureFlags::DEDUPPROPS;
-                    assert_eq!(begin.version_info.features(), expected);
+                    assert_eq!(begin.features(), expected);
                 }
                 Record::WriteByRef(reference) => {
                     references.push((

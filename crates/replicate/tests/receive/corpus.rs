@@ -19,7 +19,7 @@ fn is_full(line: &zferry_fixtures::Line) -> bool {
 
 fn options(stream: &[u8]) -> SendOptions {
     let incoming = Incoming::open(Buffered::new(stream)).unwrap();
-    let features = incoming.begin().version_info.features();
+    let features = incoming.begin().features();
     SendOptions {
         large_blocks: features.contains(FeatureFlags::LARGE_BLOCKS),
         embedded: features.contains(FeatureFlags::EMBED_DATA),

@@ -7,7 +7,7 @@ use crate::record::{Begin, CryptParameters, MAGIC, Record, Write as WriteRecord}
 pub(super) fn begin(begin: &Begin, output: &mut impl Write) -> io::Result<()> {
     writeln!(output, "BEGIN record")?;
     writeln!(output, "\thdrtype = {}", begin.version_info.header_type().id())?;
-    writeln!(output, "\tfeatures = {:x}", begin.version_info.features().bits())?;
+    writeln!(output, "\tfeatures = {:x}", begin.features().bits())?;
     writeln!(output, "\tmagic = {MAGIC:x}")?;
     writeln!(output, "\tcreation_time = {:x}", begin.creation_time)?;
     writeln!(output, "\ttype = {}", begin.objset_type.0)?;

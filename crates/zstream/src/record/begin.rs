@@ -12,7 +12,7 @@ use std::fmt;
 use zferry_wire::{Endian, Reader, Writer};
 
 use super::{Header, ObjsetType, RecordError};
-use crate::flags::{BeginFlags, VersionInfo};
+use crate::flags::{BeginFlags, FeatureFlags, VersionInfo};
 
 /// `DMU_BACKUP_MAGIC`. Its byte order is the stream's.
 pub const MAGIC: u64 = 0x2_f5ba_cbac;
@@ -39,6 +39,18 @@ pub struct Begin {
 }
 
 impl Begin {
+    /// The features that the stream uses.
+    #[must_use]
+    pub const fn features(&self) -> FeatureFlags {
+        self.version_info.features()
+    }
+
+    /// Whether the stream is raw: of an encrypted dataset, as it is on disk.
+    #[must_use]
+    pub const fn is_raw(&self) -> bool {
+        self.features().contains(FeatureFlags::RAW)
+    }
+
     /// The byte order of the stream that this record opens, or `None` if it is not a BEGIN record. The type of a
     /// BEGIN is zero in either order; its magic tells.
     #[must_use]

@@ -164,7 +164,7 @@ fn point_of(record: &Record) -> Option<(u64, u64)> {
 impl Progress {
     /// A stream of which only BEGIN is there.
     fn new(begin: &Begin, list: &NvList, position: u64) -> Self {
-        let features = begin.version_info.features();
+        let features = begin.features();
         let guids = |name| list.u64s(name).map(<[u64]>::to_vec);
         let token = ResumeToken {
             from_guid: Some(begin.from_guid).filter(|&guid| guid != 0),

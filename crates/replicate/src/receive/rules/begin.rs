@@ -297,7 +297,7 @@ pub fn check_stream(
     if objset_type >= OBJSET_TYPE_COUNT {
         return Err(BeginError::ObjsetType(objset_type));
     }
-    let features = begin.version_info.features();
+    let features = begin.features();
     let is_resuming = features.contains(FeatureFlags::RESUMING);
     if begin.flags.contains(BeginFlags::CLONE) && wanted.origin.is_none() && !is_resuming {
         return Err(BeginError::OriginUnknown);
@@ -335,7 +335,7 @@ pub fn check_stream(
 pub fn check_target(begin: &Begin, wanted: Wanted, target: Target) -> Result<(), BeginError> {
     match target {
         Target::Existing(existing) => {
-            let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+            let is_raw = begin.is_raw();
             if existing.is_encrypted && !is_raw && !wanted.is_unlocked {
                 return Err(BeginError::NoKey);
             }
@@ -349,7 +349,7 @@ pub fn check_target(begin: &Begin, wanted: Wanted, target: Target) -> Result<(),
 }
 
 fn check_existing(begin: &Begin, wanted: Wanted, existing: Existing) -> Result<(), BeginError> {
-    let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+    let is_raw = begin.is_raw();
     if existing.is_busy {
         return Err(BeginError::TargetBusy);
     }
@@ -369,7 +369,7 @@ fn check_existing(begin: &Begin, wanted: Wanted, existing: Existing) -> Result<(
     if is_raw && !existing.is_encrypted {
         return Err(BeginError::RawOverPlain);
     }
-    let embeds = begin.version_info.features().contains(FeatureFlags::EMBED_DATA);
+    let embeds = begin.features().contains(FeatureFlags::EMBED_DATA);
     if existing.is_encrypted && embeds {
         return Err(BeginError::EmbeddedIntoEncrypted);
     }
@@ -381,7 +381,7 @@ fn check_existing(begin: &Begin, wanted: Wanted, existing: Existing) -> Result<(
 }
 
 fn check_missing(begin: &Begin, wanted: Wanted, parent: Parent) -> Result<(), BeginError> {
-    let features = begin.version_info.features();
+    let features = begin.features();
     let is_clone = begin.flags.contains(BeginFlags::CLONE) || wanted.origin.is_some();
     if begin.from_guid != 0 && !is_clone {
         return Err(BeginError::TargetMissing);
@@ -431,7 +431,7 @@ fn check_base(begin: &Begin, base: Base) -> Result<(), BeginError> {
     if begin.from_guid != 0 && base.is_redacted_otherwise {
         return Err(BeginError::Redacted);
     }
-    let splits = !begin.version_info.features().contains(FeatureFlags::LARGE_BLOCKS);
+    let splits = !begin.features().contains(FeatureFlags::LARGE_BLOCKS);
     if begin.from_guid != 0 && base.has_large_blocks && splits {
         return Err(BeginError::LargeBlocks);
     }

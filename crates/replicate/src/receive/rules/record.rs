@@ -181,7 +181,7 @@ impl RecordRules {
     pub const fn of(begin: &Begin) -> Self {
         Self {
             single: Rules::of(begin),
-            features: begin.version_info.features(),
+            features: begin.features(),
             flags: begin.flags,
             last_write: (0, 0),
         }

@@ -31,7 +31,7 @@ impl<'a> Redaction<'a> {
     /// Whether an incremental stream can continue a snapshot that is redacted for the snapshots with the guids `base`.
     #[must_use]
     pub fn continues(&self, begin: &Begin, base: &[u64]) -> bool {
-        let is_redacted = begin.version_info.features().contains(FeatureFlags::REDACTED);
+        let is_redacted = begin.features().contains(FeatureFlags::REDACTED);
         let is_subset = |guids: &[u64]| guids.iter().all(|guid| base.contains(guid));
         match self.from {
             Some(from) => is_subset(from),

@@ -54,7 +54,7 @@ pub fn check_resumed(
     is_forced: bool,
     begun: Option<&Begun>,
 ) -> Result<(), BeginError> {
-    let features = begin.version_info.features();
+    let features = begin.features();
     let begun = begun.ok_or(BeginError::TargetMissing)?;
     if begun.is_locked && !features.contains(FeatureFlags::RAW) {
         return Err(BeginError::NoKey);

@@ -10,7 +10,7 @@ use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::{DatasetTypes, Property, Source};
 use zferry_zpool::zap::ZapValue;
 use zferry_zpool::{Error, Pool};
-use zferry_zstream::flags::{BeginFlags, FeatureFlags};
+use zferry_zstream::flags::BeginFlags;
 use zferry_zstream::record::Begin;
 
 /// What `-o` and `-x` say.
@@ -94,7 +94,7 @@ impl<'a> PropertyOptions<'a> {
 
     /// How what is received is to be encrypted.
     pub(super) fn encryption(&self, begin: &Begin, scope: &Scope<'_>) -> Result<Encryption, CommandError> {
-        let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+        let is_raw = begin.is_raw();
         let is_incremental = begin.from_guid != 0 && !begin.flags.contains(BeginFlags::CLONE);
         let cannot = |why: String| sentences::told(&why);
         if let Some(name) = self.names().find(|name| is_raw && is_encryption(name)) {

@@ -42,7 +42,7 @@ impl<'l> Package<'l> {
 
     /// Whether holds come with it.
     pub(super) const fn has_holds(&self) -> bool {
-        self.begin.version_info.features().contains(FeatureFlags::HOLDS)
+        self.begin.features().contains(FeatureFlags::HOLDS)
     }
 
     /// What the header tells of the dataset that has a snapshot, and the snapshot's name behind the `@`.

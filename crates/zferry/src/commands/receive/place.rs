@@ -15,7 +15,7 @@ use zferry_zpool::dsl::property::DatasetTypes;
 use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslPool, check_pool_name};
 use zferry_zpool::vdev::{FileDisk, WritableDisk, WritableFile, read_labels};
 use zferry_zpool::{CreateOptions, Environment, Error, OpenOptions, Pool, PoolLayout, PoolWriter, TopLayout};
-use zferry_zstream::flags::{BeginFlags, FeatureFlags};
+use zferry_zstream::flags::BeginFlags;
 use zferry_zstream::record::{Begin, ObjsetType};
 
 /// What decides where a stream goes.
@@ -254,7 +254,7 @@ impl<'a> Place<'a> {
 
     /// What is not encrypted cannot be continued by what is.
     fn check_raw(&self, route: &Route<'_>, dataset: &str) -> Result<(), CommandError> {
-        let is_raw = route.begin.version_info.features().contains(FeatureFlags::RAW);
+        let is_raw = route.begin.is_raw();
         let Some(dsl) = self.pool().map(DslPool::new) else {
             return Ok(());
         };
@@ -335,7 +335,7 @@ impl<'a> Place<'a> {
                 "destination '{dataset}' is a clone\nmust destroy it to overwrite it"
             )));
         }
-        let is_raw = route.begin.version_info.features().contains(FeatureFlags::RAW);
+        let is_raw = route.begin.is_raw();
         if is_raw || dsl.encryption(&head.dir).map_err(cannot)?.is_some() {
             return Err(route.action.error(
                 "zfs receive -F cannot be used to destroy an encrypted filesystem or overwrite an unencrypted one \

@@ -28,7 +28,7 @@ impl Action {
 
     /// What a stream asks for, and who receives it.
     pub(super) const fn of(begin: &Begin, has_origin: bool) -> Self {
-        if begin.version_info.features().contains(FeatureFlags::RESUMING) {
+        if begin.features().contains(FeatureFlags::RESUMING) {
             return Self::RESUME;
         }
         let is_clone = begin.flags.contains(BeginFlags::CLONE) || has_origin;
@@ -84,7 +84,7 @@ pub(super) fn no_begin(error: &ReceiveError) -> CommandError {
 
 /// Features that nobody knows are told before anything else.
 pub(super) fn check_features(begin: &Begin) -> Result<(), CommandError> {
-    let features = begin.version_info.features();
+    let features = begin.features();
     let unknown = features.difference(FeatureFlags::all());
     if unknown.is_empty() {
         return Ok(());
@@ -159,8 +159,8 @@ pub(super) fn failed(
     request: &Request,
     tokens: &Tokens,
 ) -> CommandError {
-    let embeds = begin.version_info.features().contains(FeatureFlags::EMBED_DATA);
-    let is_raw = begin.version_info.features().contains(FeatureFlags::RAW);
+    let embeds = begin.features().contains(FeatureFlags::EMBED_DATA);
+    let is_raw = begin.is_raw();
     let dataset = &request.destination.dataset;
     let told = |why: &str| action.error(why).hint(error);
     match error.errno() {

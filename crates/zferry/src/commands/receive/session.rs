@@ -16,7 +16,6 @@ use zferry_replicate::receive::{
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::zap::ZapValue;
 use zferry_zpool::{Error, NewEncryption, PoolWriter};
-use zferry_zstream::flags::FeatureFlags;
 use zferry_zstream::record::{Begin, ObjsetType};
 use zferry_zstream::source::Source;
 
@@ -122,7 +121,7 @@ impl<'a> Session<'a> {
             .properties
             .changes(&scope, self.place()?.pool(), &mut request.received)?;
         request.properties = changes.set;
-        if request.origin.is_some() && request.received.is_some() && !is_raw(&begin) {
+        if request.origin.is_some() && request.received.is_some() && !begin.is_raw() {
             // What has properties with it, and is not raw, was not encrypted. Of a clone, OpenZFS writes that down.
             request
                 .properties
@@ -241,7 +240,7 @@ impl<'a> Session<'a> {
             // What has properties with it, and is not raw, was not encrypted.
             request.encryption = NewEncryption::Off;
         }
-        if let Some(dsl) = dsl.filter(|_| !is_raw(begin)) {
+        if let Some(dsl) = dsl.filter(|_| !begin.is_raw()) {
             request.is_unlocked = self.args.key.is_found(&dsl, scope.dataset)?;
         }
         Ok(())
@@ -293,10 +292,6 @@ impl<'a> Session<'a> {
 
 /// `encryption=off`.
 const ENCRYPTION_OFF: u64 = 2;
-
-fn is_raw(begin: &Begin) -> bool {
-    begin.version_info.features().contains(FeatureFlags::RAW)
-}
 
 /// What zfs(8) has read before the kernel counts.
 const BEGIN_BYTES: u64 = 312;

@@ -170,7 +170,7 @@ fn json_stream(stream: &StreamSummary) -> Json {
 
 /// The names of the features; what has none as a number.
 fn features(begin: &Begin) -> Json {
-    let mut features = begin.version_info.features().iter_names();
+    let mut features = begin.features().iter_names();
     let mut names: Vec<String> = features.by_ref().map(|(name, _)| name.to_owned()).collect();
     let unknown = features.remaining().bits();
     if unknown != 0 {
