@@ -18,6 +18,7 @@ use zferry_zpool::dsl::{DslDir, DslPool, Encryption, EntityName, LoadKeyError};
 use zferry_zpool::{Error, PoolWriter};
 
 use crate::error::CommandError;
+use crate::pools::cannot_open;
 
 /// No passphrase is longer.
 const PASSPHRASE_BYTES_MAX: usize = 512;
@@ -156,10 +157,6 @@ fn location(dsl: &DslPool<'_>, root: &DslDir) -> Result<Option<PathBuf>, Error> 
         .and_then(|setting| setting.value.text())
         .and_then(|location| location.strip_prefix("file://"));
     Ok(path.map(PathBuf::from))
-}
-
-fn cannot_open(name: &str, error: &Error) -> CommandError {
-    CommandError::failed(format_args!("cannot open '{name}': {error}"))
 }
 
 fn key_error(why: impl Display) -> CommandError {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
+use std::fmt::Display;
 use std::path::PathBuf;
 
+use zferry_zpool::dsl::EntityName;
 use zferry_zpool::vdev::Uberblock;
 use zferry_zpool::{
     CandidateDevice, Discovery, Error, OpenOptions, Pool, PoolCandidate, discover, members, salvage,
@@ -94,7 +96,7 @@ impl Pools {
 impl Paths {
     /// Opens the pool of a dataset.
     pub(crate) fn open_pool_of(&self, dataset: &str) -> Result<Pool, CommandError> {
-        let name = dataset.split(['/', '@', '#']).next().unwrap_or_default();
+        let name = EntityName::new(dataset).pool();
         if let Some(hint) = self.hint() {
             return Err(missing(dataset).hint(hint));
         }
@@ -115,15 +117,12 @@ impl Paths {
             )));
         }
         self.open_found(pool)
-            .map_err(|error| CommandError::failed(cannot_open(name, &error)))
+            .map_err(|error| CommandError::failed(unopened(name, &error)))
     }
 
     /// Opens the pools of these datasets; without any, every pool that is found.
     pub(crate) fn open(&self, datasets: &[String]) -> Result<Pools, CommandError> {
-        let wanted: Vec<&str> = datasets
-            .iter()
-            .map(|name| name.split(['/', '@', '#']).next().unwrap_or_default())
-            .collect();
+        let wanted: Vec<&str> = datasets.iter().map(|name| EntityName::new(name).pool()).collect();
         let mut pools = Pools::default();
         let found = self.find()?;
         pools.failures.extend(found.failures.iter().map(Error::to_string));
@@ -147,7 +146,7 @@ impl Paths {
                     name: name.to_owned(),
                     devices: found_devices(candidate, &found.strays),
                 }),
-                Err(error) => pools.failures.push(cannot_open(name, &error)),
+                Err(error) => pools.failures.push(unopened(name, &error)),
             }
         }
         pools.pools.sort_by(|a, b| a.name.cmp(&b.name));
@@ -225,13 +224,18 @@ pub(crate) fn missing(dataset: &str) -> CommandError {
     CommandError::failed(format_args!("cannot open '{dataset}': dataset does not exist"))
 }
 
+/// What zfs says of what cannot be opened, and why.
+pub(crate) fn cannot_open(name: &str, why: impl Display) -> CommandError {
+    CommandError::failed(format_args!("cannot open '{name}': {why}"))
+}
+
 /// What zpool says of a pool that is not there.
 pub(crate) fn missing_pool(name: &str) -> CommandError {
     CommandError::failed(format_args!("cannot open '{name}': no such pool"))
 }
 
 /// Why a pool cannot be opened, as a sentence.
-fn cannot_open(name: &str, error: &Error) -> String {
+fn unopened(name: &str, error: &Error) -> String {
     match error {
         // It says itself what cannot be opened.
         Error::MissingDevices(missing) => missing.to_string(),

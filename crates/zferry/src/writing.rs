@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use zferry_zpool::dsl::EntityName;
 use zferry_zpool::vdev::{FileDisk, WritableDisk, read_labels};
 use zferry_zpool::{Environment, Error, OpenOptions, PoolWriter, Timestamp};
 
@@ -82,7 +83,7 @@ pub(crate) fn open_pool_of(paths: &Paths, dataset: &str) -> Result<PoolWriter, C
 
 /// The same, also where it was not exported or was destroyed.
 pub(crate) fn open_pool(paths: &Paths, dataset: &str, is_forced: bool) -> Result<PoolWriter, CommandError> {
-    let name = dataset.split(['/', '@', '#']).next().unwrap_or_default();
+    let name = EntityName::new(dataset).pool();
     let disks = open_disks(&paths_of(paths, name)?, paths.waits())?;
     let options = OpenOptions::default();
     let opened = if is_forced {
@@ -90,7 +91,7 @@ pub(crate) fn open_pool(paths: &Paths, dataset: &str, is_forced: bool) -> Result
     } else {
         PoolWriter::open(disks, &options, environment()?)
     };
-    opened.map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")))
+    opened.map_err(|error| crate::pools::cannot_open(name, error))
 }
 
 /// Why a file or device cannot be opened; of one that is written to, also by whom.

@@ -1,8 +1,8 @@
 //! `zferry bookmark`: what remains of a snapshot, or another bookmark, so that increments can begin at it.
 
 use zferry_zpool::Error;
-use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::DatasetTypes;
+use zferry_zpool::dsl::{DslPool, EntityName};
 
 use crate::datasets::open;
 use crate::error::CommandError;
@@ -25,7 +25,6 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let (source, bookmark) = full_names(args)?;
     let (dataset, short) = bookmark.split_once('#').unwrap_or_default();
     let cannot = |why: &str| CommandError::failed(format_args!("cannot create bookmark '{bookmark}': {why}"));
-    let pool_of = |name: &str| name.split(['/', '@', '#']).next().map(str::to_owned);
     let mut writer = open_pool_of(paths, &source)?;
     let mut snapshot = None;
     {
@@ -37,7 +36,7 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
             DatasetTypes::BOOKMARK
         };
         let handle = open(&dsls, &source, types).map_err(CommandError::failed)?;
-        if pool_of(&source) != pool_of(&bookmark) {
+        if EntityName::new(&source).pool() != EntityName::new(&bookmark).pool() {
             return Err(cannot("bookmark is in a different pool"));
         }
         if zferry_zpool::dsl::check_entity_name(&bookmark).is_err() {

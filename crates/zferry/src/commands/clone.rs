@@ -3,8 +3,8 @@
 
 use zferry_zpool::Error;
 use zferry_zpool::dmu::ObjectSetType;
-use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::DatasetTypes;
+use zferry_zpool::dsl::{DslPool, EntityName};
 use zferry_zpool::zap::ZapValue;
 
 use super::assignment::{Assignment, stored_value};
@@ -54,8 +54,7 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         };
         (snapshot.number, kind)
     };
-    let pool_of = |name: &str| name.split(['/', '@']).next().map(str::to_owned);
-    if pool_of(name) != pool_of(&args.snapshot) {
+    if EntityName::new(name).pool() != EntityName::new(&args.snapshot).pool() {
         return Err(cannot(&"source and target pools differ"));
     }
     let mut properties = Vec::new();

@@ -9,7 +9,7 @@ use super::destroy::standard_sentence;
 use crate::datasets::dependents;
 use crate::error::CommandError;
 use crate::output::date;
-use crate::pools::{Paths, missing};
+use crate::pools::{Paths, cannot_open, missing};
 use crate::writing::{finish, open_pool_of};
 
 /// Keep snapshots from being destroyed
@@ -58,7 +58,7 @@ fn meant(
     is_recursive: bool,
 ) -> Result<Vec<String>, CommandError> {
     let dsl = DslPool::new(writer.pool());
-    let cannot = |error: Error| CommandError::failed(format_args!("cannot open '{dataset}': {error}"));
+    let cannot = |error: Error| cannot_open(dataset, error);
     if dsl.dataset(dataset).map_err(cannot)?.is_none() {
         return Err(missing(dataset));
     }
@@ -209,7 +209,7 @@ fn holds_of(
     let (dataset, short) = parts(snapshot)?;
     let pool = paths.open_pool_of(snapshot)?;
     let dsl = DslPool::new(&pool);
-    let cannot = |error: Error| CommandError::failed(format_args!("cannot open '{snapshot}': {error}"));
+    let cannot = |error: Error| cannot_open(snapshot, error);
     let mut heads = vec![dataset.to_owned()];
     if is_recursive {
         if dsl.dataset(dataset).map_err(cannot)?.is_none() {

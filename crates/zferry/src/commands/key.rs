@@ -10,7 +10,7 @@ use zferry_zpool::{Error, Unsupported};
 use crate::datasets::usage;
 use crate::error::CommandError;
 use crate::keys::{KeyOptions, NewKey};
-use crate::pools::{Paths, missing};
+use crate::pools::{Paths, cannot_open, missing};
 use crate::writing::{finish, open_pool_of, random};
 
 use super::assignment::Assignment;
@@ -138,7 +138,7 @@ fn roots(
     name: &str,
     is_recursive: bool,
 ) -> Result<Vec<std::sync::Arc<DslDir>>, CommandError> {
-    let cannot = |error: Error| CommandError::failed(format_args!("cannot open '{name}': {error}"));
+    let cannot = |error: Error| cannot_open(name, error);
     let dir = dsl.dir(name).map_err(cannot)?.ok_or_else(|| missing(name))?;
     if !is_recursive {
         root_itself(dsl, &dir, "loaded")?;
@@ -190,7 +190,7 @@ pub(super) fn unload(paths: &Paths, args: &UnloadArgs) -> Result<(), CommandErro
     let pool = paths.open_pool_of(name)?;
     let dsl = DslPool::new(&pool);
     let dir = dsl.dir(name);
-    let dir = dir.map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")))?;
+    let dir = dir.map_err(|error| cannot_open(name, error))?;
     let dir = dir.ok_or_else(|| missing(name))?;
     if args.recursive {
         return Ok(());
@@ -252,7 +252,7 @@ struct Root {
 }
 
 fn root(dsl: &DslPool<'_>, name: &str) -> Result<Root, CommandError> {
-    let cannot = |error: Error| CommandError::failed(format_args!("cannot open '{name}': {error}"));
+    let cannot = |error: Error| cannot_open(name, error);
     let dir = dsl.dir(name).map_err(cannot)?.ok_or_else(|| missing(name))?;
     let root = dsl.encryption_root(&dir).map_err(cannot)?;
     let root = root.ok_or_else(|| CommandError::failed("Key change error: Dataset not encrypted."))?;

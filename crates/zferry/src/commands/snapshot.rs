@@ -1,6 +1,6 @@
 //! `zferry snapshot`: snapshots of file systems and volumes, all in one moment.
 
-use zferry_zpool::dsl::DslPool;
+use zferry_zpool::dsl::{DslPool, EntityName};
 use zferry_zpool::{Error, PoolWriter};
 
 use crate::error::CommandError;
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 /// Takes snapshots.
 pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     let first = args.snapshots.first().map(String::as_str).unwrap_or_default();
-    let pool = first.split(['/', '@']).next().unwrap_or_default();
+    let pool = EntityName::new(first).pool();
     let mut wanted = Vec::new();
     for snapshot in &args.snapshots {
         let Some((dataset, name)) = snapshot.split_once('@') else {

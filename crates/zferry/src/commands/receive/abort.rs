@@ -6,19 +6,19 @@ use zferry_zpool::dsl::{DatasetFlags, DslPool};
 use crate::commands::destroy::cannot_destroy;
 use crate::datasets::resume_token;
 use crate::error::CommandError;
-use crate::pools::{Paths, missing};
+use crate::pools::{Paths, cannot_open, missing};
 use crate::writing::{finish, open_pool_of};
 
 pub(super) fn run(paths: &Paths, target: &str) -> Result<(), CommandError> {
-    let cannot_open = |error| CommandError::failed(format_args!("cannot open '{target}': {error}"));
+    let cannot = |error| cannot_open(target, error);
     let mut writer = open_pool_of(paths, target)?;
     let dsl = DslPool::new(writer.pool());
-    let head = dsl.dataset(target).map_err(cannot_open)?;
+    let head = dsl.dataset(target).map_err(cannot)?;
     let head = head
         .filter(|_| !target.contains('@'))
         .ok_or_else(|| missing(target))?;
     let is_whole = !head.phys.flags.contains(DatasetFlags::INCONSISTENT);
-    let has_token = resume_token(&dsl, &head).map_err(cannot_open)?.is_some();
+    let has_token = resume_token(&dsl, &head).map_err(cannot)?.is_some();
     let failed = |error| cannot_destroy(target, &error);
     let head = zferry_zpool::DatasetId(head.number);
     let partial = match writer.find_hidden(head, HIDDEN).map_err(failed)? {

@@ -5,6 +5,7 @@ use crate::commands::assignment::{Assignment, stored_value};
 use crate::commands::encryption::Encryption;
 use crate::datasets::{PropertyName, usage};
 use crate::error::CommandError;
+use crate::pools::cannot_open;
 use zferry_nvlist::NvList;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::dsl::property::{DatasetTypes, Property, Source};
@@ -234,7 +235,7 @@ fn is_set(pool: Option<&Pool>, dataset: &str, name: &str) -> Result<bool, Comman
         return Ok(false);
     };
     let dsl = DslPool::new(pool);
-    let cannot = |error: Error| CommandError::failed(format_args!("cannot open '{dataset}': {error}"));
+    let cannot = |error: Error| cannot_open(dataset, error);
     let Some(head) = dsl.dataset(dataset).map_err(cannot)? else {
         return Ok(false);
     };

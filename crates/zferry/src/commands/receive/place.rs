@@ -4,7 +4,7 @@ use super::guids;
 use super::sentences::Action;
 use crate::datasets::resume_token;
 use crate::error::CommandError;
-use crate::pools::{Paths, missing};
+use crate::pools::{Paths, cannot_open, missing};
 use crate::writing;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use zferry_nvlist::NvList;
 use zferry_replicate::receive::{Destination, Errno, Naming, ReceiveError, Request, check};
 use zferry_zpool::dsl::property::DatasetTypes;
-use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslPool, check_pool_name};
+use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslPool, EntityName, check_pool_name};
 use zferry_zpool::vdev::{FileDisk, WritableDisk, WritableFile, read_labels};
 use zferry_zpool::{CreateOptions, Environment, Error, OpenOptions, Pool, PoolLayout, PoolWriter, TopLayout};
 use zferry_zstream::flags::BeginFlags;
@@ -89,11 +89,7 @@ pub(super) struct Opened {
 impl<'a> Place<'a> {
     /// Finds the pool of `target`, or decides where it is made.
     pub(super) fn find(paths: &'a Paths, target: &str, create: Option<&Path>) -> Result<Self, CommandError> {
-        let name = target
-            .split(['/', '@', '#'])
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let name = EntityName::new(target).pool().to_owned();
         let Some(path) = create else {
             return Ok(Self::There {
                 pool: Box::new(paths.open_pool_of(target)?),
@@ -193,8 +189,7 @@ impl<'a> Place<'a> {
 
     /// What `-o origin` names must be there. That it must be in the pool `target` is for others to say.
     pub(super) fn check_origin(&self, target: &str, origin: &str) -> Result<(), CommandError> {
-        let pool_of = |name: &str| name.split(['/', '@']).next().map(str::to_owned);
-        if pool_of(target) != pool_of(origin) {
+        if EntityName::new(target).pool() != EntityName::new(origin).pool() {
             return Ok(());
         }
         let found = match self.pool() {
@@ -464,10 +459,6 @@ fn create_pool(name: &str, path: &Path, size: u64, environment: Environment) -> 
         tops: vec![TopLayout { disks: vec![disk] }],
     };
     PoolWriter::create(&layout, &CreateOptions::new(name), environment)
-}
-
-fn cannot_open(name: &str, why: impl std::fmt::Display) -> CommandError {
-    CommandError::failed(format_args!("cannot open '{name}': {why}"))
 }
 
 fn cannot_create(name: &str, why: impl std::fmt::Display) -> CommandError {

@@ -18,7 +18,7 @@ use zferry_zpool::dsl::{DslPool, check_entity_name};
 use crate::error::CommandError;
 use crate::output::nice::{nice_bytes, nice_number};
 use crate::output::progress;
-use crate::pools::{Paths, missing};
+use crate::pools::{Paths, cannot_open, missing};
 
 pub(crate) use arguments::Args;
 
@@ -103,8 +103,7 @@ fn single(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandError> {
     }
     let from = args.from.as_ref().map(|from| full_source_name(to, from));
     for name in [Some(to), from.as_deref()].into_iter().flatten() {
-        check_entity_name(name)
-            .map_err(|error| CommandError::failed(format_args!("cannot open '{name}': {error}")))?;
+        check_entity_name(name).map_err(|error| cannot_open(name, error))?;
     }
     let pool = paths.open_pool_of(to)?;
     let dsl = DslPool::new(&pool);

@@ -10,7 +10,7 @@ use super::{Args, damage, describe, output, print_estimate};
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
 use crate::output::progress;
-use crate::pools::{Paths, missing};
+use crate::pools::{Paths, cannot_open, missing};
 
 /// Sends what lies between two snapshots, of a dataset or of everything below it.
 pub(super) fn run(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandError> {
@@ -107,11 +107,7 @@ fn check_snapshots(dsl: &DslPool<'_>, dataset: &str, span: &Span) -> Result<(), 
 }
 
 fn check_name(name: &str, shown: &str) -> Result<(), CommandError> {
-    check_entity_name(name).map_err(|error| cannot_open(shown, &error))
-}
-
-fn cannot_open(name: &str, error: &dyn std::error::Error) -> CommandError {
-    CommandError::failed(format_args!("cannot open '{name}': {error}"))
+    check_entity_name(name).map_err(|error| cannot_open(shown, error))
 }
 
 /// A package on its way.
