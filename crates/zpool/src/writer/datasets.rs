@@ -163,6 +163,12 @@ impl PoolWriter {
         Ok(table)
     }
 
+    /// The directory of this name, which must be there.
+    pub(super) fn existing_dir(&mut self, name: &str) -> Result<ObjectNumber, Error> {
+        let missing = || Error::Missing(format!("dataset '{name}'"));
+        self.find_dir(name)?.ok_or_else(missing)
+    }
+
     /// The directory of this name as the open group has it; `None` where there is none.
     pub(super) fn find_dir(&mut self, name: &str) -> Result<Option<ObjectNumber>, Error> {
         let mut components = name.split('/');
@@ -239,8 +245,7 @@ impl PoolWriter {
         let (parent, component) = name
             .rsplit_once('/')
             .ok_or_else(|| Error::Exists(format!("dataset '{name}'")))?;
-        let missing = || Error::Missing(format!("dataset '{parent}'"));
-        let parent_dir = self.find_dir(parent)?.ok_or_else(missing)?;
+        let parent_dir = self.existing_dir(parent)?;
         let dir = self.new_dir(Some((parent_dir, component)))?;
         self.count_above(parent_dir, COUNT_OF_FILE_SYSTEMS, 1)?;
         Ok(dir)

@@ -33,8 +33,7 @@ impl PoolWriter {
     /// # Errors
     /// [`LoadKeyError::Incorrect`] where it is not the one.
     pub fn load_key(&mut self, dataset: &str, user: WrappingKey) -> Result<(), LoadKeyError> {
-        let dir = self.find_dir(dataset)?;
-        let dir = dir.ok_or_else(|| Error::Missing(format!("dataset '{dataset}'")))?;
+        let dir = self.existing_dir(dataset)?;
         let not_encrypted = || LoadKeyError::NotEncrypted(dataset.to_owned());
         let root = self.encryption_root(dir)?.ok_or_else(not_encrypted)?;
         let table = self.key_of(root)?.ok_or_else(not_encrypted)?;
@@ -65,8 +64,7 @@ impl PoolWriter {
     /// # Errors
     /// [`Error::Missing`] where it is not there.
     pub fn is_encryption_root(&mut self, dataset: &str) -> Result<Option<bool>, Error> {
-        let dir = self.find_dir(dataset)?;
-        let dir = dir.ok_or_else(|| Error::Missing(format!("dataset '{dataset}'")))?;
+        let dir = self.existing_dir(dataset)?;
         Ok(self.encryption_root(dir)?.map(|root| root == dir))
     }
 

@@ -134,8 +134,7 @@ impl PoolWriter {
 
     /// The directory of an encrypted dataset, which is no clone, and its encryption root.
     fn own_key(&mut self, dataset: &str) -> Result<(ObjectNumber, ObjectNumber), Error> {
-        let dir = self.find_dir(dataset)?;
-        let dir = dir.ok_or_else(|| Error::Missing(format!("dataset '{dataset}'")))?;
+        let dir = self.existing_dir(dataset)?;
         let root = self.encryption_root(dir)?;
         let root = root.ok_or_else(|| Error::Invalid("Dataset not encrypted.".to_owned()))?;
         if self.is_clone(dir)? {

@@ -50,8 +50,7 @@ impl PoolWriter {
                 table: phys.properties,
             });
         }
-        let missing = || Error::Missing(format!("dataset '{name}'"));
-        let dir = self.find_dir(name)?.ok_or_else(missing)?;
+        let dir = self.existing_dir(name)?;
         let table = self.dir(dir)?.properties;
         let table = table.ok_or_else(|| Corrupt::new(format!("directory {dir} can have no properties")))?;
         Ok(Place {

@@ -22,17 +22,18 @@ impl PoolWriter {
         if let Err(why) = crate::dsl::check_entity_name(new) {
             return Err(Error::Invalid(format!("'{new}': {why}")));
         }
-        let missing = |name: &str| Error::Missing(format!("dataset '{name}'"));
-        let dir = self.find_dir(old)?.ok_or_else(|| missing(old))?;
+        let dir = self.existing_dir(old)?;
         let (old_parent, old_component) = old
             .rsplit_once('/')
             .ok_or_else(|| Error::Invalid("the dataset of the pool itself is not renamed".to_owned()))?;
-        let (new_parent, component) = new.rsplit_once('/').ok_or_else(|| missing(new))?;
+        let (new_parent, component) = new
+            .rsplit_once('/')
+            .ok_or_else(|| Error::Missing(format!("dataset '{new}'")))?;
         if self.find_dir(new)?.is_some() {
             return Err(Error::Exists(format!("dataset '{new}'")));
         }
-        let from = self.find_dir(old_parent)?.ok_or_else(|| missing(old_parent))?;
-        let to = self.find_dir(new_parent)?.ok_or_else(|| missing(new_parent))?;
+        let from = self.existing_dir(old_parent)?;
+        let to = self.existing_dir(new_parent)?;
         self.check_parent(to)?;
         self.check_lengths(dir, new)?;
         let mut phys = self.dir(dir)?;
