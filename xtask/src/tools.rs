@@ -1,6 +1,7 @@
 //! The programs that tasks run: zferry itself, and the judges from OpenZFS where they can be had.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -98,6 +99,16 @@ pub(crate) fn check(command: &Command, status: ExitStatus) -> Result<()> {
     } else {
         bail!("{}: {status}", shown(command))
     }
+}
+
+/// Makes a folder anew, without whatever was in it. Says where it is, from the root on.
+pub(crate) fn fresh(folder: &Path) -> Result<PathBuf> {
+    let place = || folder.display().to_string();
+    if folder.is_dir() {
+        fs::remove_dir_all(folder).with_context(place)?;
+    }
+    fs::create_dir_all(folder).with_context(place)?;
+    fs::canonicalize(folder).with_context(place)
 }
 
 /// A path as it is shortest from the current folder, for what a person reads.

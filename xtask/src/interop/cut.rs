@@ -6,10 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::pool::{POOL, examine};
-use crate::tools::{check, output, shown};
+use super::receive::receiving;
+use crate::tools::{output, succeed};
 
 /// How often each stream is cut.
 const CUTS: u64 = 2;
@@ -52,9 +53,7 @@ impl Cut<'_> {
             examine(&self.folder)?;
             self.send_rest(&rest)?;
         }
-        let mut last = self.command(&rest)?;
-        let status = last.status().with_context(|| shown(&last))?;
-        check(&last, status)?;
+        succeed(&mut self.command(&rest)?)?;
         fs::remove_file(part)?;
         fs::remove_file(rest)?;
         examine(&self.folder)
@@ -65,13 +64,8 @@ impl Cut<'_> {
     }
 
     fn command(&self, stream: &Path) -> Result<Command> {
-        let mut command = Command::new(self.zferry);
-        command.args(["receive", "-s", "--no-progress", "--size", "1G", "--create"]);
-        command.arg(self.image());
-        if let Some(origin) = self.origin {
-            command.arg("-o").arg(format!("origin={origin}"));
-        }
-        command.arg(self.into).stdin(File::open(stream)?);
+        let mut command = receiving(self.zferry, &self.image(), stream, self.into, self.origin)?;
+        command.arg("-s");
         Ok(command)
     }
 
@@ -82,8 +76,6 @@ impl Cut<'_> {
         let token = output(get.args(["get", "-H", "-o", "value", "receive_resume_token", dataset]))?;
         let mut send = Command::new(self.zferry);
         send.arg("-d").arg(self.source).args(["send", "-t", token.trim()]);
-        send.stdin(Stdio::null()).stdout(File::create(rest)?);
-        let status = send.status().with_context(|| shown(&send))?;
-        check(&send, status)
+        succeed(send.stdin(Stdio::null()).stdout(File::create(rest)?))
     }
 }

@@ -15,7 +15,7 @@ use zferry_fixtures::{Corpus, corpus, target, workspace};
 use super::chains::CHAINS;
 use super::pool::{POOL, examine};
 use super::receive::{Stream, accepted_by_fsck, streams};
-use crate::tools::{self, check, output, shown, succeed};
+use crate::tools::{self, check, fresh, output, shown, succeed};
 
 /// How large the pool is; its image is sparse.
 const POOL_SIZE: &str = "4G";
@@ -72,12 +72,7 @@ struct Session {
 
 impl Session {
     fn new(corpus: &Corpus) -> Result<Self> {
-        let folder = target().join("kernel");
-        if folder.is_dir() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(&folder)?;
-        let folder = fs::canonicalize(folder)?;
+        let folder = fresh(&target().join("kernel"))?;
         fs::write(folder.join("kernel.sh"), include_str!("kernel.sh"))?;
         for pool in SOURCES {
             let mut copy = Command::new("cp");
@@ -159,31 +154,20 @@ impl Session {
         let location = |name: &str| format!("keylocation=file://{}", self.folder.join(name).display());
         let (first, second) = (location("passphrase"), location("second"));
         let [safe, below, own] = ["safe", "safe/below", "safe/own"].map(|name| format!("{POOL}/{name}"));
-        let root = [
-            "create",
-            "-o",
-            "encryption=on",
-            "-o",
-            "keyformat=passphrase",
-            "-o",
-        ];
-        self.run(&[&root[..], &[&first, &safe]].concat())?;
+        self.create_root("on", "passphrase", &first, &safe)?;
         self.run(&["create", &below])?;
         self.run(&["create", "-V", "8M", &format!("{safe}/volume")])?;
         for stream in ["basic-fs-a", "basic-fs-a-b"] {
             self.receive(&corpus.stream(stream), &format!("{safe}/files"))?;
         }
-        let hex = location("hex");
-        let root = [
-            "create",
-            "-o",
-            "encryption=aes-128-ccm",
-            "-o",
-            "keyformat=hex",
-            "-o",
-        ];
-        self.run(&[&root[..], &[&hex, &own]].concat())?;
+        self.create_root("aes-128-ccm", "hex", &location("hex"), &own)?;
         self.run(&["change-key", "-o", &second, &safe])
+    }
+
+    /// Makes a dataset that is an encryption root.
+    fn create_root(&self, suite: &str, format: &str, location: &str, dataset: &str) -> Result<()> {
+        let (suite, format) = (format!("encryption={suite}"), format!("keyformat={format}"));
+        self.run(&["create", "-o", &suite, "-o", &format, "-o", location, dataset])
     }
 
     fn run(&self, arguments: &[&str]) -> Result<()> {

@@ -3,37 +3,25 @@
 //! which `ozfs recv` has received the package's streams one by one. What the streams continue is received before.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use zferry_fixtures::{Line, corpus, packages, target};
+use zferry_fixtures::{Line, corpus, packages};
 use zferry_zstream::flags::BeginFlags;
 use zferry_zstream::reader::{Place, StreamReader};
 use zferry_zstream::record::{Begin, Record};
 
 use super::Arguments;
 use super::pool::{POOL, Pool, Received, examine};
-use super::receive::{self, Tally, accepted_by_fsck, send, zferry_send};
+use super::receive::{self, Stream, Tally, accepted_by_fsck, send, zferry_send};
 use super::same::Sent;
-use crate::tools::{Judges, check, output, shown, succeed};
+use crate::tools::{Judges, check, fresh, output, shown, succeed};
 
 /// Of how many packages a sample has one.
 const SAMPLE: usize = 16;
-/// How many packages are judged at a time.
-const JUDGES: usize = 2;
-
-/// A package and where it comes from.
-struct Package {
-    line: Line,
-    /// The pool that it was sent from.
-    image: PathBuf,
-    /// The package as the kernel sent it, where it is kept.
-    path: Option<PathBuf>,
-}
 
 /// A stream of a package.
 struct Part {
@@ -54,31 +42,15 @@ pub(super) fn run(judges: &Judges, zferry: &Path, arguments: &Arguments) -> Resu
     let mut known = known()?;
     known.retain(|package| arguments.names(&package.line.name));
     let step = if arguments.sample { SAMPLE } else { 1 };
-    let waiting = Mutex::new(known.iter().step_by(step));
-    let tally = Mutex::new(Tally::default());
-    let work = |number: usize| {
-        let folder = target().join("interop").join(format!("package-{number}"));
-        loop {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(package) = next else { return };
-            let judged = judge(judges, zferry, package, &folder);
-            tally
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .add(&package.line.name, judged);
-        }
-    };
-    std::thread::scope(|scope| {
-        for number in 1..=JUDGES {
-            let work = &work;
-            scope.spawn(move || work(number));
-        }
-    });
-    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(Tally::of(
+        "package",
+        known.iter().step_by(step),
+        |package, folder| (&package.line.name, judge(judges, zferry, package, folder)),
+    ))
 }
 
 /// The packages that are not raw: those of the corpus, and those of the pools that are kept for packages.
-fn known() -> Result<Vec<Package>> {
+fn known() -> Result<Vec<Stream>> {
     let is_package = |line: &Line| {
         let options = ["-R", "-I", "-p", "-b", "-h", "--replicate", "--props", "--holds"];
         let is_one = options.iter().any(|option| line.has(option));
@@ -87,15 +59,15 @@ fn known() -> Result<Vec<Package>> {
     let kept = packages()?;
     let lines = kept.manifest()?.into_iter().filter(is_package);
     let mut known: Vec<_> = lines
-        .map(|line| Package {
-            image: kept.image(line.arguments.last().map_or("fleet", |name| pool_of(name))),
+        .map(|line| Stream {
+            image: kept.image(line.pool()),
             path: None,
             line,
         })
         .collect();
     if let Some(corpus) = corpus() {
         let lines = corpus.manifest()?.into_iter().filter(is_package);
-        known.extend(lines.map(|line| Package {
+        known.extend(lines.map(|line| Stream {
             image: corpus.file(&format!("{}.img", line.pool())),
             path: Some(corpus.stream(&line.name)),
             line,
@@ -104,24 +76,9 @@ fn known() -> Result<Vec<Package>> {
     Ok(known)
 }
 
-fn pool_of(name: &str) -> &str {
-    name.split(['/', '@']).next().unwrap_or_default()
-}
-
-fn judge(judges: &Judges, zferry: &Path, package: &Package, folder: &Path) -> Result<Received> {
-    if folder.is_dir() {
-        fs::remove_dir_all(folder)?;
-    }
-    fs::create_dir_all(folder)?;
-    let folder = fs::canonicalize(folder)?;
-    let path = match &package.path {
-        Some(path) => path.clone(),
-        None => {
-            let path = folder.join("package.zsend");
-            zferry_send(zferry, &package.image, &package.line.arguments, &path)?;
-            path
-        }
-    };
+fn judge(judges: &Judges, zferry: &Path, package: &Stream, folder: &Path) -> Result<Received> {
+    let folder = fresh(folder)?;
+    let path = package.file(zferry, &folder, "package.zsend")?;
     let (sent, parts) = parts(&path)?;
     let court = Court {
         judges,
@@ -181,7 +138,7 @@ impl Known {
 struct Court<'a> {
     judges: &'a Judges,
     zferry: &'a Path,
-    package: &'a Package,
+    package: &'a Stream,
     folder: PathBuf,
     /// The pool that zferry makes.
     image: PathBuf,
@@ -261,12 +218,7 @@ impl Court<'_> {
     /// Has zferry receive a package; says whether that cannot be, as a clone's origin lies in a dataset that is younger than
     /// what was sent, and so is not in it.
     fn lacks_origin(&self, package: &Path) -> Result<bool> {
-        let mut command = Command::new(self.zferry);
-        command
-            .arg("-d")
-            .arg(&self.image)
-            .args(["receive", "--no-progress"]);
-        command.arg(&self.top).stdin(File::open(package)?);
+        let mut command = self.receiving(package)?;
         let received = command.output().with_context(|| shown(&command))?;
         let said = String::from_utf8_lossy(&received.stderr);
         if said.contains("local origin for clone") {
@@ -278,12 +230,15 @@ impl Court<'_> {
 
     /// Has zferry receive a package.
     fn receive(&self, package: &Path) -> Result<()> {
+        succeed(&mut self.receiving(package)?)
+    }
+
+    fn receiving(&self, package: &Path) -> Result<Command> {
         let mut command = Command::new(self.zferry);
-        command
-            .arg("-d")
-            .arg(&self.image)
-            .args(["receive", "--no-progress"]);
-        succeed(command.arg(&self.top).stdin(File::open(package)?))
+        command.arg("-d").arg(&self.image);
+        command.args(["receive", "--no-progress", &self.top]);
+        command.stdin(File::open(package)?);
+        Ok(command)
     }
 
     /// Has OpenZFS receive the streams of a package.

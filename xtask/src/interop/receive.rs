@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
-use zferry_fixtures::{Line, corpus, example, target, workspace};
+use zferry_fixtures::{Corpus, Line, corpus, example, target, workspace};
 use zferry_zstream::reader::StreamReader;
 use zferry_zstream::record::Record;
 
@@ -17,7 +17,7 @@ use super::cut::Cut;
 use super::plan::Plan;
 use super::pool::{POOL, Pool, Received, examine};
 use super::same::Sent;
-use crate::tools::{Judges, check, shown, succeed};
+use crate::tools::{Judges, fresh, shown, succeed};
 
 /// How large the pools are; their images are sparse.
 const POOL_SIZE: &str = "1G";
@@ -37,12 +37,31 @@ pub(super) struct Tally {
 pub(super) struct Stream {
     pub(super) line: Line,
     /// The pool that it was sent from.
-    image: PathBuf,
+    pub(super) image: PathBuf,
     /// The stream as the kernel sent it, where it is kept.
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
 }
 
 impl Stream {
+    /// A stream of the corpus.
+    pub(super) fn of_corpus(corpus: &Corpus, line: Line) -> Self {
+        Self {
+            image: corpus.file(&format!("{}.img", line.pool())),
+            path: Some(corpus.stream(&line.name)),
+            line,
+        }
+    }
+
+    /// The stream as the kernel sent it; where that is not kept, zferry sends it into the file `name` in a folder.
+    pub(super) fn file(&self, zferry: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
+        if let Some(path) = &self.path {
+            return Ok(path.clone());
+        }
+        let path = folder.join(name);
+        zferry_send(zferry, &self.image, &self.line.arguments, &path)?;
+        Ok(path)
+    }
+
     /// The snapshot that was sent, as `dataset@snapshot`.
     pub(super) fn source(&self) -> Result<&str> {
         Ok(self.line.arguments.last().context("nothing is sent")?)
@@ -66,30 +85,46 @@ pub(super) fn run(judges: &Judges, zferry: &Path, arguments: &Arguments) -> Resu
     let mut streams = streams()?;
     streams.retain(|stream| arguments.wants(&stream.line));
     let step = if arguments.sample { SAMPLE } else { 1 };
-    let waiting = Mutex::new(streams.iter().step_by(step));
-    let tally = Mutex::new(Tally::default());
-    let work = |number: usize| {
-        let folder = target().join("interop").join(format!("received-{number}"));
-        loop {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(stream) = next else { return };
-            let judged = judge(judges, zferry, stream, &folder);
-            tally
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .add(&stream.line.name, judged);
-        }
-    };
-    std::thread::scope(|scope| {
-        for number in 1..=JUDGES {
-            let work = &work;
-            scope.spawn(move || work(number));
-        }
-    });
-    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(Tally::of(
+        "received",
+        streams.iter().step_by(step),
+        |stream, folder| (&stream.line.name, judge(judges, zferry, stream, folder)),
+    ))
 }
 
 impl Tally {
+    /// Judges each of these, some at a time, in folders of that name. `judge` says what it judged, and what came of it.
+    pub(super) fn of<'a, T: 'a + ?Sized>(
+        name: &str,
+        all: impl Iterator<Item = &'a T> + Send,
+        judge: impl Fn(&'a T, &Path) -> (&'a str, Result<Received>) + Sync,
+    ) -> Self
+    where
+        &'a T: Send,
+    {
+        let waiting = Mutex::new(all);
+        let tally = Mutex::new(Self::default());
+        let work = |number: usize| {
+            let folder = target().join("interop").join(format!("{name}-{number}"));
+            loop {
+                let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(next) = next else { return };
+                let (name, judged) = judge(next, &folder);
+                tally
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .add(name, judged);
+            }
+        };
+        std::thread::scope(|scope| {
+            for number in 1..=JUDGES {
+                let work = &work;
+                scope.spawn(move || work(number));
+            }
+        });
+        tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn add(&mut self, name: &str, judged: Result<Received>) {
         match judged {
             Ok(Received::Yes) => self.passed = self.passed.saturating_add(1),
@@ -118,21 +153,13 @@ pub(super) fn streams() -> Result<Vec<Stream>> {
         .collect();
     if let Some(corpus) = corpus() {
         let lines = corpus.manifest()?.into_iter().filter(plain);
-        streams.extend(lines.map(|line| Stream {
-            image: corpus.file(&format!("{}.img", line.pool())),
-            path: Some(corpus.stream(&line.name)),
-            line,
-        }));
+        streams.extend(lines.map(|line| Stream::of_corpus(&corpus, line)));
     }
     Ok(streams)
 }
 
 fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Result<Received> {
-    if folder.is_dir() {
-        fs::remove_dir_all(folder)?;
-    }
-    fs::create_dir_all(folder)?;
-    let folder = fs::canonicalize(folder)?;
+    let folder = fresh(folder)?;
     let image = folder.join(format!("{POOL}.img"));
     let plan = Plan::new(&stream.line)?;
     let theirs = Pool::create(judges, &folder.join("theirs"))?;
@@ -146,14 +173,7 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
             return Ok(Received::NotJudged);
         }
     }
-    let path = match &stream.path {
-        Some(path) => path.clone(),
-        None => {
-            let path = folder.join("stream.zsend");
-            zferry_send(zferry, &stream.image, &stream.line.arguments, &path)?;
-            path
-        }
-    };
+    let path = stream.file(zferry, &folder, "stream.zsend")?;
     let (into, origin) = (&*plan.into, plan.origin.as_deref());
     let cut = Cut {
         zferry,
@@ -222,6 +242,17 @@ pub(super) fn receive(
     into: &str,
     origin: Option<&str>,
 ) -> Result<()> {
+    succeed(&mut receiving(zferry, image, stream, into, origin)?)
+}
+
+/// The command that does it.
+pub(super) fn receiving(
+    zferry: &Path,
+    image: &Path,
+    stream: &Path,
+    into: &str,
+    origin: Option<&str>,
+) -> Result<Command> {
     let mut command = Command::new(zferry);
     command
         .args(["receive", "--no-progress", "--size", POOL_SIZE, "--create"])
@@ -229,15 +260,15 @@ pub(super) fn receive(
     if let Some(origin) = origin {
         command.arg("-o").arg(format!("origin={origin}"));
     }
-    succeed(command.arg(into).stdin(File::open(stream)?))
+    command.arg(into).stdin(File::open(stream)?);
+    Ok(command)
 }
 
 /// Has zferry send from a pool.
 pub(super) fn zferry_send(zferry: &Path, image: &Path, arguments: &[String], stream: &Path) -> Result<()> {
     let mut command = Command::new(zferry);
     command.arg("-d").arg(image).arg("send").args(arguments);
-    let status = command.stdout(File::create(stream)?).status();
-    check(&command, status.with_context(|| shown(&command))?)
+    succeed(command.stdout(File::create(stream)?))
 }
 
 pub(super) fn send(
@@ -256,8 +287,7 @@ pub(super) fn send(
     if !options.is_empty() {
         command.arg(format!("-{options}"));
     }
-    let status = command.stdout(File::create(stream)?).status();
-    check(&command, status.with_context(|| shown(&command))?)?;
+    succeed(command.stdout(File::create(stream)?))?;
     Ok(stream.to_owned())
 }
 

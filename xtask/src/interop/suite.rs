@@ -13,7 +13,7 @@ use zferry_fixtures::target;
 
 use super::{Arguments, byte_order};
 use crate::example::sha256;
-use crate::tools::{Judges, check, output, shown, succeed};
+use crate::tools::{Judges, check, fresh, output, shown, succeed};
 
 /// Where the package puts its tests.
 const INSTALLED: &str = "/usr/share/zfs/zfs-tests/tests/functional";
@@ -82,13 +82,6 @@ pub(super) fn run(judges: &Judges, zferry: &Path, arguments: &Arguments) -> Resu
         fs::remove_dir_all(&folder)?;
     }
     Ok(outcome)
-}
-
-fn fresh(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
-    fs::create_dir_all(folder).with_context(|| folder.display().to_string())
 }
 
 /// The files of a folder whose names end so, sorted.

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use zferry_fixtures::{target, workspace};
 
 use crate::interop::{accepted_by_fsck, examine};
-use crate::tools::{self, output, shown, succeed};
+use crate::tools::{self, fresh, output, shown, succeed};
 
 /// Where zferry receives.
 const POOL: &str = "judge";
@@ -70,12 +70,8 @@ struct Session {
 
 impl Session {
     fn new(arguments: &Arguments, machine: PathBuf) -> Result<Self> {
-        let folder = target().join("replicate");
-        if folder.is_dir() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(folder.join("pool"))?;
-        let folder = fs::canonicalize(folder)?;
+        let folder = fresh(&target().join("replicate"))?;
+        fs::create_dir(folder.join("pool"))?;
         for (name, text) in [
             ("life.sh", include_str!("life.sh")),
             ("back.sh", include_str!("back.sh")),
