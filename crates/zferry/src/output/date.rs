@@ -20,13 +20,13 @@ pub(crate) fn date_of_line(seconds: u64) -> String {
 
 /// What is no time on earth stays a number.
 fn format(seconds: u64, format: &str) -> String {
-    let time = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(
-        || seconds.to_string(),
-        |time| time.to_zoned(TimeZone::system()).strftime(format).to_string(),
-    )
+    in_form(seconds, format).unwrap_or_else(|| seconds.to_string())
+}
+
+/// A moment in a form of `strftime`; none for what is no time on earth.
+pub(crate) fn in_form(seconds: u64, form: &str) -> Option<String> {
+    let time = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
+    Some(time.to_zoned(TimeZone::system()).strftime(form).to_string())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ pub(crate) mod nice;
 pub(crate) mod progress;
 mod title;
 
-pub(crate) use date::{date, date_of_line, date_with_seconds};
+pub(crate) use date::{date, date_of_line, date_with_seconds, in_form};
 pub(crate) use get_table::{GetColumn, GetRow, GetTable, SourceSet};
 pub(crate) use json::Json;
 pub(crate) use list_table::{ListColumn, ListTable};

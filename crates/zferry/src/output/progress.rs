@@ -1,5 +1,6 @@
 //! What is shown while a stream is on its way: a bar for people, or a line a second as `zfs send -v` prints.
 
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -137,10 +138,20 @@ fn print_line(name: &str, parsable: bool, bytes: u64) {
 
 fn bar(total: u64) -> ProgressBar {
     let template = "{bar:40} {bytes:>11} of about {total_bytes:11} {bytes_per_sec:>13}  {eta} left";
-    let style = ProgressStyle::with_template(template);
-    let bar = ProgressBar::new(total);
-    match style {
+    styled(ProgressBar::new(total), template)
+}
+
+/// A bar with what the template says.
+pub(crate) fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+    match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
+}
+
+/// A bar on standard error for a walk through a pool, whose length is told on the way; none where that is no terminal.
+pub(crate) fn walk_bar() -> Option<ProgressBar> {
+    let template = "{bar:40} {percent}% {bytes} of {total_bytes}, {eta} left";
+    let is_seen = io::stderr().is_terminal();
+    is_seen.then(|| styled(ProgressBar::new(0), template))
 }

@@ -3,9 +3,10 @@
 use crate::error::CommandError;
 use crate::output::Json;
 use crate::output::nice::nice_bytes;
+use crate::output::progress::walk_bar;
 use crate::pools::Paths;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal, Write};
+use indicatif::ProgressBar;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use zferry_zpool::check::{CheckOptions, CheckReport, Finding, Observer, check};
 
@@ -98,15 +99,9 @@ struct Printer {
 
 impl Printer {
     fn new(json: bool) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let style =
-                ProgressStyle::with_template("{bar:40} {percent}% {bytes} of {total_bytes}, {eta} left");
-            let bar = ProgressBar::new(0);
-            style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
-        });
         Self {
             json,
-            bar,
+            bar: walk_bar(),
             shown: Instant::now(),
             failed: None,
         }

@@ -2,14 +2,13 @@
 
 use std::io::{self, Write};
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use zferry_nvlist::{NvList, Value};
 use zferry_zpool::OpenOptions;
 
 use super::{cannot_read, chosen};
 use crate::datasets::user_name;
 use crate::error::CommandError;
+use crate::output::in_form;
 use crate::pools::{Paths, missing_pool};
 
 /// The names of internal events, as pools up to version 28 number them.
@@ -218,20 +217,10 @@ fn list_uberblocks(paths: &Paths, name: &str, scripted: bool) -> Result<(), Comm
 
 /// A time as people write it, in the form that -T takes.
 fn local(seconds: u64) -> String {
-    in_form(seconds, "%Y-%m-%d %H:%M:%S")
+    in_form(seconds, "%Y-%m-%d %H:%M:%S").unwrap_or_else(|| "-".to_owned())
 }
 
 /// A time as zpool(8) writes it in front of a command.
 fn local_date(seconds: u64) -> String {
-    in_form(seconds, "%Y-%m-%d.%H:%M:%S")
-}
-
-fn in_form(seconds: u64, form: &str) -> String {
-    let time = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(
-        || "-".to_owned(),
-        |time| time.to_zoned(TimeZone::system()).strftime(form).to_string(),
-    )
+    in_form(seconds, "%Y-%m-%d.%H:%M:%S").unwrap_or_else(|| "-".to_owned())
 }

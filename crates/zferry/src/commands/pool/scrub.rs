@@ -2,11 +2,11 @@
 
 use crate::commands::send::printable;
 use crate::error::CommandError;
+use crate::output::progress::walk_bar;
 use crate::pools::Paths;
 use crate::writing::{finish, open_pool_of};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use zferry_zpl::FileSystem;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::{ObjectNumber, Pool, ScrubOptions, ScrubReport};
@@ -33,7 +33,7 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
 
 fn scrub(paths: &Paths, name: &str) -> Result<(), CommandError> {
     let mut writer = open_pool_of(paths, name)?;
-    let bar = progress_bar();
+    let bar = walk_bar();
     let options = ScrubOptions {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         progress: &mut |done, total| {
@@ -63,15 +63,6 @@ fn scrub(paths: &Paths, name: &str) -> Result<(), CommandError> {
         writeln!(out, "        {place}")?;
     }
     Ok(out.flush()?)
-}
-
-fn progress_bar() -> Option<ProgressBar> {
-    if !io::stderr().is_terminal() {
-        return None;
-    }
-    let style = ProgressStyle::with_template("{bar:40} {percent}% {bytes} of {total_bytes}, {eta} left");
-    let bar = ProgressBar::new(0);
-    Some(style.map(|style| bar.clone().with_style(style)).unwrap_or(bar))
 }
 
 /// What is damaged, each object once, by its dataset and path; by numbers where it has none.

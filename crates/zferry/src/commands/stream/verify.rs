@@ -2,13 +2,14 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use zferry_zstream::record::{Begin, RecordType};
 use zferry_zstream::verify::{Problem, StreamSummary, Summary, verify};
 
 use super::input::Input;
 use super::json::Json;
 use crate::error::CommandError;
+use crate::output::progress::styled;
 
 /// How often progress is shown, in bytes of the stream.
 const PROGRESS_STEP: u64 = 4 << 20;
@@ -73,10 +74,7 @@ fn bar(length: Option<u64>) -> ProgressBar {
             "{spinner} {bytes:>11} {bytes_per_sec:>13}",
         ),
     };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    styled(bar, template)
 }
 
 /// What the stream is, a line for each stream of a package.
