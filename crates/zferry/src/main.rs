@@ -3,6 +3,9 @@
 //! `cli` reads the command line, `commands` has a file for each subcommand, `error` decides what a failure prints and
 //! what the command exits with. Everything that knows a format is in the libraries.
 
+// They panic where nobody reads any more: `writeln!` says so, and `output::warn` goes on.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 mod commands;
 mod datasets;

@@ -13,6 +13,7 @@ use zferry_zpool::{
 
 use crate::error::CommandError;
 use crate::moment::Moment;
+use crate::output::warn;
 
 /// Where pools are looked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -210,11 +211,11 @@ impl Paths {
             (false, None) => return candidate.open(&options),
         }
         candidate.open_any(is_wanted, &options, |uberblock, error| {
-            eprintln!(
+            warn(format_args!(
                 "'{}' is passed over as it was at transaction group {}: {error}",
                 candidate.name(),
                 uberblock.txg
-            );
+            ));
         })
     }
 }

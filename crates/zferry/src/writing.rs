@@ -109,16 +109,23 @@ pub(crate) fn cannot_open(path: &Path, error: &Error) -> CommandError {
 
 /// Notes in the pool's history how this command was called, commits, and sees to it that what was destroyed is freed.
 pub(crate) fn finish(mut writer: PoolWriter) -> Result<(), CommandError> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
     writer
-        .log_command(&format!("zferry {}", words.join(" ")))
+        .log_command(&command_line())
         .and_then(|()| writer.commit().map(drop))
         .and_then(|()| free_what_was_destroyed(&mut writer))
         .map_err(|error| CommandError::failed(format_args!("cannot write to the pool: {error}")))
 }
 
+/// How this command was called, as a pool's history has it. What is no text in it is shown as near as can be.
+pub(crate) fn command_line() -> String {
+    let words = std::env::args_os().skip(1);
+    words.fold("zferry".to_owned(), |line, word| {
+        format!("{line} {}", word.to_string_lossy())
+    })
+}
+
 /// Each commit frees a part. A pool of OpenZFS's can have more to be freed than is freed here.
-fn free_what_was_destroyed(writer: &mut PoolWriter) -> Result<(), Error> {
+pub(crate) fn free_what_was_destroyed(writer: &mut PoolWriter) -> Result<(), Error> {
     let mut left = writer.freeing()?;
     while left > 0 {
         writer.commit()?;

@@ -3,6 +3,8 @@
 //! No kernel is there that would keep a key until it is unloaded. So `load-key` checks keys, `unload-key` finds none, and
 //! every command that needs a key takes it for itself.
 
+use std::io::{self, Write};
+
 use zferry_blocks::crypt::KeyFormat;
 use zferry_zpool::dsl::{DslDir, DslPool};
 use zferry_zpool::{Error, Unsupported};
@@ -122,10 +124,8 @@ pub(super) fn load(paths: &Paths, args: &LoadArgs) -> Result<(), CommandError> {
             }
         }
     }
-    println!(
-        "{} / {attempted} key(s) successfully verified",
-        attempted.saturating_sub(failed)
-    );
+    let right = attempted.saturating_sub(failed);
+    writeln!(io::stdout(), "{right} / {attempted} key(s) successfully verified")?;
     if failed > 0 {
         return Err(CommandError::reported());
     }

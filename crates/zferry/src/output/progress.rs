@@ -10,6 +10,7 @@ use jiff::Zoned;
 
 use super::nice::nice_bytes;
 use super::title::Title;
+use super::warn;
 
 /// How a send or receive is reported.
 #[derive(Clone, Debug)]
@@ -80,7 +81,7 @@ impl Shown {
                 title,
             } => {
                 if prints && !parsable {
-                    eprintln!("TIME        SENT   SNAPSHOT {name}");
+                    warn(format_args!("TIME        SENT   SNAPSHOT {name}"));
                 }
                 Self::EverySecond {
                     name,
@@ -130,9 +131,9 @@ impl Shown {
 fn print_line(name: &str, parsable: bool, bytes: u64) {
     let time = Zoned::now().strftime("%H:%M:%S").to_string();
     if parsable {
-        eprintln!("{time}\t{bytes}\t{name}");
+        warn(format_args!("{time}\t{bytes}\t{name}"));
     } else {
-        eprintln!("{time}   {:>5}   {name}", nice_bytes(bytes));
+        warn(format_args!("{time}   {:>5}   {name}", nice_bytes(bytes)));
     }
 }
 

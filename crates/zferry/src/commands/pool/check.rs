@@ -1,9 +1,9 @@
 //! `zferry pool check`: everything that a pool counts and refers to, computed again.
 
 use crate::error::CommandError;
-use crate::output::Json;
 use crate::output::nice::nice_bytes;
 use crate::output::progress::walk_bar;
+use crate::output::{Json, warn};
 use crate::pools::Paths;
 use indicatif::ProgressBar;
 use std::io::{self, Write};
@@ -126,7 +126,7 @@ impl Observer for Printer {
     }
 
     fn unchecked(&mut self, what: &str) {
-        let print = || eprintln!("not checked: {what}");
+        let print = || warn(format_args!("not checked: {what}"));
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),

@@ -5,6 +5,7 @@ use crate::commands::assignment::{Assignment, stored_value};
 use crate::commands::encryption::Encryption;
 use crate::datasets::{PropertyName, usage};
 use crate::error::CommandError;
+use crate::output::warn;
 use crate::pools::cannot_open;
 use zferry_nvlist::NvList;
 use zferry_zpool::dsl::DslPool;
@@ -133,10 +134,10 @@ impl<'a> PropertyOptions<'a> {
         let mut changes = Changes::default();
         for name in &self.exclude {
             if !scope.applies(name) {
-                eprintln!(
+                warn(format_args!(
                     "Warning: {}: property '{name}' does not apply to datasets of this type",
                     scope.dataset
-                );
+                ));
                 continue;
             }
             let full = full_name(name);

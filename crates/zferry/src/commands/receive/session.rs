@@ -7,6 +7,7 @@ use super::sentences::{self, Action, Tokens};
 use super::{Args, NEW_FILE_BYTES};
 use crate::error::CommandError;
 use crate::output::progress;
+use crate::writing::{command_line, free_what_was_destroyed};
 use std::io::{self, Write};
 use std::time::Instant;
 use zferry_replicate::receive::{
@@ -81,7 +82,8 @@ impl<'a> Session<'a> {
     /// Closes the pool.
     pub(super) fn close(mut self) {
         if let Some(Place::Open(opened)) = &mut self.place {
-            settle(&mut opened.writer);
+            // A forced receive destroys. What is left where this fails is freed by whoever writes to the pool next.
+            let _ = free_what_was_destroyed(&mut opened.writer);
         }
         if let Some(place) = self.place {
             place.close(if self.has_received {
@@ -223,7 +225,7 @@ impl<'a> Session<'a> {
             is_resumable: self.args.resumable,
             origin,
             received,
-            command: (!self.has_received).then(history_line),
+            command: (!self.has_received).then(command_line),
             ..Request::new(destination.clone())
         };
         Ok((destination, action, request))
@@ -332,17 +334,6 @@ fn skip<S: Source>(incoming: &mut Incoming<S>) -> Result<(), CommandError> {
     }
 }
 
-/// Frees what a forced receive destroyed. What is left where that fails is freed by whoever writes to the pool next.
-fn settle(writer: &mut PoolWriter) {
-    let mut left = u64::MAX;
-    while let Ok(freeing) = writer.freeing() {
-        if freeing == 0 || freeing >= left || writer.commit().is_err() {
-            return;
-        }
-        left = freeing;
-    }
-}
-
 /// To what properties must apply.
 fn types_of(
     begin: &Begin,
@@ -355,12 +346,4 @@ fn types_of(
         ObjsetType::ZVOL => Ok(DatasetTypes::VOLUME),
         other => Err(action.error(format_args!("invalid record type: 0x{}", other.0))),
     }
-}
-
-/// The command as the pool's history has it.
-fn history_line() -> String {
-    let words = std::env::args_os().skip(1);
-    words.fold("zferry".to_owned(), |line, word| {
-        format!("{line} {}", word.to_string_lossy())
-    })
 }

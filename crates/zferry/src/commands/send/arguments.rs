@@ -9,6 +9,7 @@ use zferry_zpool::dsl::DslPool;
 use crate::error::CommandError;
 use crate::keys::KeyOptions;
 use crate::output::progress;
+use crate::output::warn;
 
 /// How the command is called. Replication tools look here for what they can ask for.
 pub(super) const USAGE: &str = "\
@@ -200,7 +201,7 @@ impl Args {
 
     pub(super) fn notify(&self, notice: &Notice) {
         if !notice.is_detail() || self.is_verbose() {
-            eprintln!("{notice}");
+            warn(notice);
         }
     }
 

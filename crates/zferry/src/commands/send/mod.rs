@@ -18,6 +18,7 @@ use zferry_zpool::dsl::{DslPool, check_entity_name};
 use crate::error::CommandError;
 use crate::output::nice::{nice_bytes, nice_number};
 use crate::output::progress;
+use crate::output::warn;
 use crate::pools::{Paths, cannot_open, missing};
 
 pub(crate) use arguments::Args;
@@ -184,9 +185,9 @@ fn full_source_name(to: &str, from: &str) -> String {
     if from.contains(['@', '#']) {
         return from.to_owned();
     }
-    eprintln!(
+    warn(format_args!(
         "Warning: incremental source didn't specify type, assuming snapshot. Use '@' or '#' prefix to avoid ambiguity."
-    );
+    ));
     format!("{dataset}@{from}")
 }
 

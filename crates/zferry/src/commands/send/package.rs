@@ -10,6 +10,7 @@ use super::{Args, damage, describe, output, print_estimate};
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
 use crate::output::progress;
+use crate::output::warn;
 use crate::pools::{Paths, cannot_open, missing};
 
 /// Sends what lies between two snapshots, of a dataset or of everything below it.
@@ -163,7 +164,10 @@ impl Sending<'_, '_> {
             let size = match self.estimate_of(stream) {
                 Ok(size) => size,
                 Err(error) => {
-                    eprintln!("warning: cannot estimate space for '{}': {error}", stream.name);
+                    warn(format_args!(
+                        "warning: cannot estimate space for '{}': {error}",
+                        stream.name
+                    ));
                     continue;
                 }
             };

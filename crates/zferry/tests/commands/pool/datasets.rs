@@ -1,7 +1,10 @@
 //! The life of datasets by the commands: clone, promote, rename, roll back, hold, bookmark, destroy; what they say, and
 //! what they leave.
 
-use crate::support::Bench;
+use crate::support::{Bench, run};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 
 /// A pool with `tank/a` and `tank/a/b`.
 fn bench() -> Bench {
@@ -15,12 +18,23 @@ fn a_file_that_is_there_keeps_its_size() {
     let bench = bench();
     for (size, becomes) in [(100 << 20, 100 << 20), (0, 200 << 20)] {
         let path = bench.path(&format!("dock-{size}.img"));
-        std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+        File::create(&path).unwrap().set_len(size).unwrap();
         let name = format!("dock-{size}");
         let file = path.display().to_string();
         bench.does(&["pool", "create", "--size", "200M", &name, &file]);
         assert_eq!(path.metadata().unwrap().len(), becomes);
     }
+}
+
+#[test]
+fn a_pool_in_a_file_whose_name_is_no_text_is_written() {
+    let bench = bench();
+    let path = bench.folder().join(OsStr::from_bytes(b"tank\xff.img"));
+    fs::rename(bench.image(), &path).unwrap();
+    run(&path, "snapshot tank/a@one").succeeds();
+    let history = run(&path, "pool history tank").succeeds();
+    let last = history.lines().rfind(|line| !line.is_empty()).unwrap();
+    assert!(last.ends_with(" snapshot tank/a@one"), "{last}");
 }
 
 #[test]

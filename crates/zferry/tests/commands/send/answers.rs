@@ -5,7 +5,7 @@
 //! `fixtures/packages/answers.txt` those for packages: a line `$ ` with the command, then what it wrote to each output,
 //! then its exit code. zferry may add hints of its own behind what zfs says.
 
-use crate::support::{fixture, run};
+use crate::support::{command, example_sends, fixture, run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -96,6 +96,17 @@ fn it_answers_as_zfs_does_when_it_packs() {
         &packages.image("fleet"),
         63,
     );
+}
+
+#[test]
+fn who_does_not_listen_gets_the_stream_all_the_same() {
+    let example = zferry_fixtures::example().unwrap();
+    let (nobody, stderr) = std::io::pipe().unwrap();
+    drop(nobody);
+    let mut warned = command(example.image(), "send -i monday harbour/log@tuesday");
+    let output = warned.stderr(stderr).output().unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
+    assert!(output.stdout == example_sends("-i @monday harbour/log@tuesday"));
 }
 
 /// Tools call without arguments to see what there is.
