@@ -3,7 +3,7 @@
 use zferry_wire::{Endian, Reader};
 use zferry_zpool::dmu::{Dnode, ObjectSet, Stop, Traversal, Visit};
 use zferry_zpool::spa::BlockPointer;
-use zferry_zpool::{ObjectNumber};
+use zferry_zpool::ObjectNumber;
 
 use crate::example::{Input, board};
 
