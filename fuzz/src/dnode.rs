@@ -1,9 +1,9 @@
 //! Walks object sets.
 
 use zferry_wire::{Endian, Reader};
+use zferry_zpool::ObjectNumber;
 use zferry_zpool::dmu::{Dnode, ObjectSet, Stop, Traversal, Visit};
 use zferry_zpool::spa::BlockPointer;
-use zferry_zpool::ObjectNumber;
 
 use crate::example::{Input, board};
 
