@@ -3,6 +3,7 @@
 mod allowance;
 mod byte_order;
 mod dnode;
+mod indirect_block;
 mod intent_log;
 mod ledger;
 mod object;
@@ -25,9 +26,10 @@ pub use set_crypt::SealedDnodes;
 pub(crate) use set_crypt::SetCrypt;
 pub use traverse::{ReadAhead, ResumeAt, Stop, Traversal, Visit};
 
+pub(crate) use indirect_block::IndirectBlock;
 pub(crate) use intent_log::LogHeader;
 pub(crate) use ledger::{Ledger, sizes};
 pub use open_object::Policies;
-pub(crate) use open_object::{Context, OpenObject, encode_pointers};
+pub(crate) use open_object::{Context, OpenObject};
 pub(crate) use open_set::{OpenSet, SlotState, metadata_policy, objects_in};
 pub(crate) use post_order::{Pause, PostOrder, Stopped};

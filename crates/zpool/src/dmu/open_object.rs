@@ -3,6 +3,7 @@
 //! Blocks of data that come ready are written at once, and only their pointers stay here, in the indirect blocks that
 //! hold them. Content of small objects (tables, lists) stays here as bytes until the object is written out.
 
+use super::indirect_block::IndirectBlock;
 use super::ledger::Ledger;
 use super::set_crypt::SetCrypt;
 use super::{Dnode, DnodeFlags, ObjectType};
@@ -24,7 +25,7 @@ pub(crate) struct OpenObject {
     pub(crate) number: ObjectNumber,
     pub(crate) dnode: Dnode,
     /// Indirect blocks in change, by their level and number.
-    indirect: BTreeMap<(u8, u64), Vec<BlockPointer>>,
+    indirect: BTreeMap<(u8, u64), IndirectBlock>,
     /// Data blocks in change.
     content: BTreeMap<u64, Vec<u8>>,
     content_bytes: usize,
@@ -122,10 +123,8 @@ impl OpenObject {
 
     /// An estimate of the memory it takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        let indirect = self
-            .indirect
-            .len()
-            .saturating_mul(1 << self.dnode.indirect_shift.min(17));
+        let indirect = self.indirect.values().map(IndirectBlock::weight);
+        let indirect = indirect.fold(0, usize::saturating_add);
         indirect.saturating_add(self.content_bytes).saturating_add(1024)
     }
 
@@ -149,7 +148,7 @@ impl OpenObject {
             let parent = (at.saturating_add(1), number >> shift);
             if let Some(pointers) = self.indirect.get(&parent) {
                 let index = usize_from_u64(number & self.per_block().saturating_sub(1));
-                break pointers.get(index).copied().unwrap_or_default();
+                break pointers.get(index).unwrap_or_default();
             }
             at = at.saturating_add(1);
         };
@@ -195,10 +194,10 @@ impl OpenObject {
             let pointer = self.pointer(io, level, number)?;
             let count = usize_from_u64(self.per_block());
             let pointers = if pointer.is_hole() {
-                vec![self.hole_below(&pointer, level.saturating_sub(1)); count]
+                IndirectBlock::of_holes(self.hole_below(&pointer, level.saturating_sub(1)), count)
             } else {
                 let block = self.read_indirect(io, &pointer, level)?;
-                BlockPointer::iter_block(&block.bytes, block.endian).collect()
+                IndirectBlock::starting_with(BlockPointer::iter_block(&block.bytes, block.endian), count)
             };
             self.indirect.insert((level, number), pointers);
         }
@@ -228,14 +227,12 @@ impl OpenObject {
 
     /// Puts a level on top of the tree.
     fn add_level(&mut self) {
-        let mut pointers = vec![BlockPointer::default(); usize_from_u64(self.per_block())];
-        for (slot, root) in pointers.iter_mut().zip(&mut self.dnode.pointers) {
-            *slot = std::mem::take(root);
-        }
+        let count = usize_from_u64(self.per_block());
+        let roots = self.dnode.pointers.iter_mut().map(std::mem::take);
+        let pointers = IndirectBlock::starting_with(roots, count);
         self.dnode.levels = self.dnode.levels.saturating_add(1);
         self.is_dirty = true;
-        let has_any = pointers.iter().any(|pointer| *pointer != BlockPointer::default());
-        if has_any || !self.indirect.is_empty() {
+        if pointers.was_ever_set() || !self.indirect.is_empty() {
             self.indirect.insert((self.top(), 0), pointers);
         }
     }
@@ -594,20 +591,15 @@ impl OpenObject {
     ) -> Result<(), Error> {
         while let Some(((level, id), pointers)) = self.indirect.pop_first() {
             let old = self.pointer(context.io, level, id)?;
-            let is_empty = pointers.iter().all(BlockPointer::is_hole);
-            let new = if is_empty {
+            let new = if pointers.is_empty() {
                 self.hole_after(&old, level, context)
             } else {
-                let fill = pointers
-                    .iter()
-                    .map(BlockPointer::fill)
-                    .fold(0, u64::saturating_add);
                 let policy = policies.of(self.dnode.object_type, level);
-                let content = encode_pointers(&pointers);
+                let content = pointers.encode();
                 let block = context
                     .crypt
                     .indirect(policy, self.dnode.object_type, level, content)?;
-                context.io.write(&block, fill, Purpose::Metadata)?
+                context.io.write(&block, pointers.fill(), Purpose::Metadata)?
             };
             // What leads here is in change as well, but for what only grew on top.
             if level < self.top() {
@@ -652,7 +644,7 @@ impl OpenObject {
         self.indirect.keys().copied().collect()
     }
 
-    pub(crate) fn indirect_block(&self, key: (u8, u64)) -> Option<&Vec<BlockPointer>> {
+    pub(crate) fn indirect_block(&self, key: (u8, u64)) -> Option<&IndirectBlock> {
         self.indirect.get(&key)
     }
 
@@ -713,19 +705,12 @@ impl OpenObject {
     fn resize_holes(&mut self) {
         let (object_type, size) = (self.dnode.object_type, self.dnode.data_bytes());
         let lowest = self.indirect.iter_mut().filter(|((level, _), _)| *level == 1);
-        for pointer in lowest.flat_map(|(_, pointers)| pointers) {
-            if pointer.is_hole() && pointer.logical_birth() > Txg(0) {
-                *pointer = BlockPointer::punched(object_type, 0, size, pointer.logical_birth());
-            }
+        for (_, pointers) in lowest {
+            pointers.change(|pointer| {
+                if pointer.is_hole() && pointer.logical_birth() > Txg(0) {
+                    *pointer = BlockPointer::punched(object_type, 0, size, pointer.logical_birth());
+                }
+            });
         }
     }
-}
-
-/// Pointers as an indirect block holds them.
-pub(crate) fn encode_pointers(pointers: &[BlockPointer]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(pointers.len().saturating_mul(BlockPointer::BYTES));
-    for pointer in pointers {
-        bytes.extend_from_slice(&pointer.to_bytes());
-    }
-    bytes
 }

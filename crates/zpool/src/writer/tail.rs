@@ -9,7 +9,7 @@
 use super::PoolWriter;
 use super::accounts::{UsedBy, add_to_dir};
 use super::lists::Totals;
-use crate::dmu::{Ledger, ObjectType, OpenObject, encode_pointers, objects_in};
+use crate::dmu::{IndirectBlock, Ledger, ObjectType, OpenObject, objects_in};
 use crate::dsl::DirPhys;
 use crate::spa::{
     BlockPointer, Dva, Feature, PreparedBlock, Purpose, SpaceMapChange, encode_space_map, is_bloated,
@@ -121,9 +121,7 @@ impl PoolWriter {
         }
         for (level, id) in self.mos.meta.indirect_keys() {
             let pointers = self.mos.meta.indirect_block((level, id));
-            let content = pointers
-                .map(|pointers| encode_pointers(pointers))
-                .unwrap_or_default();
+            let content = pointers.map(IndirectBlock::encode).unwrap_or_default();
             is_changed |= self.reserve_meta(tail, level, id, &content)?;
         }
         if !tail.places.contains_key(&Key::Set) {
@@ -340,11 +338,7 @@ impl PoolWriter {
             let Some(pointers) = self.mos.meta.indirect_block((level, id)) else {
                 continue;
             };
-            let fill = pointers
-                .iter()
-                .map(BlockPointer::fill)
-                .fold(0, u64::saturating_add);
-            let content = encode_pointers(pointers);
+            let (fill, content) = (pointers.fill(), pointers.encode());
             let key = Key::Meta(level, id);
             let logical = content.len();
             match self.fit(tail, key, ObjectType::DNODE, level, content)? {
@@ -427,11 +421,7 @@ impl PoolWriter {
             let Some(pointers) = object.indirect_block((level, id)) else {
                 continue;
             };
-            let fill = pointers
-                .iter()
-                .map(BlockPointer::fill)
-                .fold(0, u64::saturating_add);
-            let content = encode_pointers(pointers);
+            let (fill, content) = (pointers.fill(), pointers.encode());
             let size = u64_from_usize(content.len());
             let policy = &self.mos.policies.metadata;
             let block = policy.store(object.dnode.object_type, level, size, Compression::Off, content)?;
