@@ -11,6 +11,7 @@
 use super::{Disk, Uberblock};
 use crate::{Corrupt, Error, Txg};
 use std::cmp::Reverse;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded};
 use zferry_nvlist::{Limits, NvList};
@@ -113,13 +114,18 @@ pub fn read_labels(disk: &dyn Disk) -> Result<Label, Error> {
         disk: disk.name().to_owned(),
     };
     let offsets = label_offsets(disk.size()).ok_or_else(no_label)?;
-    // An unreadable or damaged copy is what the other three are for.
-    let mut configs: Vec<NvList> = offsets
+    // An unreadable or damaged copy is what the other three are for. Sums cost, and of what is the same one is enough.
+    let found = offsets
         .iter()
-        .filter_map(|&offset| read_config(disk, offset).ok())
-        .collect();
-    configs.sort_by_key(|config| Reverse(config_txg(config)));
-    configs.dedup_by_key(|config| config_txg(config));
+        .filter_map(|&offset| StoredConfig::read(disk, offset).ok());
+    let mut found: Vec<StoredConfig> = found.collect();
+    found.sort_by_key(|stored| Reverse(config_txg(&stored.config)));
+    let mut configs: Vec<NvList> = Vec::new();
+    for stored in found {
+        if configs.last().map(config_txg) != Some(config_txg(&stored.config)) && stored.is_sealed() {
+            configs.push(stored.config);
+        }
+    }
     let mut configs = configs.into_iter();
     let config = configs.next().ok_or_else(no_label)?;
     let shift = ashift(&config);
@@ -151,7 +157,7 @@ pub(crate) enum LabelCopy {
 pub(crate) fn label_copies(disk: &dyn Disk) -> Vec<LabelCopy> {
     let offsets = label_offsets(disk.size());
     let copy = |offset: u64| {
-        if read_config(disk, offset).is_ok() {
+        if StoredConfig::read(disk, offset).is_ok_and(|stored| stored.is_sealed()) {
             return LabelCopy::Sound;
         }
         let mut config = vec![0; CONFIG_BYTES];
@@ -175,25 +181,35 @@ pub(crate) fn read_uberblocks(disk: &dyn Disk) -> Vec<Uberblock> {
 /// Whether a device by now has a valid uberblock that is newer than one of this age. Hardly any has to be summed for that.
 pub(crate) fn has_newer_uberblock(disk: &dyn Disk, label: &Label, age: (Txg, u64)) -> bool {
     let shift = ashift(&label.config);
-    let offsets = label_offsets(disk.size()).into_iter().flatten();
-    let mut newer = Vec::new();
-    for offset in offsets {
-        let is_newer = |uberblock: &Uberblock| uberblock.age_key() > age;
-        let _ = read_ring(disk, offset, shift, is_newer, &mut newer);
-    }
-    !newer.is_empty()
+    let mut offsets = label_offsets(disk.size()).into_iter().flatten();
+    offsets.any(|label| {
+        Ring::read(disk, label, shift).is_some_and(|ring| {
+            let mut newer = ring.uberblocks().filter(|(found, _)| found.age_key() > age);
+            newer.any(|(_, slot)| ring.is_sealed(slot))
+        })
+    })
 }
 
 /// The valid uberblocks in the rings of labels, the newest first, each once. A ring that cannot be read has none.
 fn read_rings(disk: &dyn Disk, labels: [u64; 4], shifts: RangeInclusive<u32>) -> Vec<Uberblock> {
-    let mut uberblocks = Vec::new();
-    for shift in shifts {
-        for label in labels {
-            let _ = read_ring(disk, label, shift, |_| true, &mut uberblocks);
+    let rings = shifts.flat_map(|shift| labels.map(|label| Ring::read(disk, label, shift)));
+    let rings: Vec<Ring> = rings.flatten().collect();
+    let stored = rings.iter().flat_map(|ring| {
+        ring.uberblocks()
+            .map(move |(uberblock, slot)| (uberblock, slot, ring))
+    });
+    let mut stored: Vec<_> = stored.collect();
+    stored.sort_by_key(|(uberblock, ..)| Reverse(uberblock.age_key()));
+    let mut uberblocks: Vec<Uberblock> = Vec::new();
+    for (uberblock, slot, ring) in stored {
+        // Each label has a copy, of which one is summed.
+        let is_known = uberblocks
+            .last()
+            .is_some_and(|last| last.age_key() == uberblock.age_key());
+        if !is_known && ring.is_sealed(slot) {
+            uberblocks.push(uberblock);
         }
     }
-    uberblocks.sort_by_key(|uberblock| Reverse(uberblock.age_key()));
-    uberblocks.dedup_by_key(|uberblock| uberblock.age_key());
     uberblocks
 }
 
@@ -220,54 +236,84 @@ fn ashift(config: &NvList) -> u32 {
     u32::try_from(ashift).unwrap_or(u32::MAX)
 }
 
-fn read_config(disk: &dyn Disk, label: u64) -> Result<NvList, Error> {
-    let offset = label.saturating_add(CONFIG_OFFSET);
-    let mismatch = || Corrupt::new(format!("{}: label at {offset}: checksum mismatch", disk.name()));
-    let read = |buffer: &mut [u8], at: u64| {
-        disk.read_at(buffer, at)
-            .map_err(|source| Error::io(disk.name(), source))
-    };
-    // Most files of a folder are no vdevs, which their last bytes tell.
-    let mut trailer = [0; EMBEDDED_SIZE];
-    let end = offset.saturating_add(u64_from_usize(CONFIG_BYTES));
-    read(&mut trailer, end.saturating_sub(u64_from_usize(EMBEDDED_SIZE)))?;
-    if embedded_endian(&trailer).is_none() {
-        return Err(mismatch().into());
-    }
-    let mut block = vec![0; CONFIG_BYTES];
-    read(&mut block, offset)?;
-    if !is_sealed(&block, offset) {
-        return Err(mismatch().into());
-    }
-    let (config, _) = NvList::decode(&block, &Limits::default())
-        .map_err(|error| Corrupt::new(format!("{}: label at {offset}: {error}", disk.name())))?;
-    Ok(config)
+/// A configuration as a label holds it, whether or not its checksum is right.
+struct StoredConfig {
+    config: NvList,
+    block: Vec<u8>,
+    /// Where in the device the block lies, in bytes.
+    offset: u64,
 }
 
-/// Finds the valid uberblocks in the ring of a label, as far as they are wanted.
-fn read_ring(
-    disk: &dyn Disk,
-    label: u64,
-    ashift: u32,
-    is_wanted: impl Fn(&Uberblock) -> bool,
-    found: &mut Vec<Uberblock>,
-) -> Result<(), Error> {
-    let slot_bytes = slot_bytes(ashift);
-    let start = label.saturating_add(RING_OFFSET);
-    let mut ring = vec![0; RING_BYTES];
-    disk.read_at(&mut ring, start)
-        .map_err(|source| Error::io(disk.name(), source))?;
-    for (index, slot) in ring.chunks_exact(slot_bytes).enumerate() {
-        let offset = start.saturating_add(u64_from_usize(index.saturating_mul(slot_bytes)));
-        // The magic is looked at first: most slots of a young pool are empty, and sums cost.
-        let Some(uberblock) = Uberblock::decode(slot)? else {
-            continue;
+impl StoredConfig {
+    fn read(disk: &dyn Disk, label: u64) -> Result<Self, Error> {
+        let offset = label.saturating_add(CONFIG_OFFSET);
+        let read = |buffer: &mut [u8], at: u64| {
+            disk.read_at(buffer, at)
+                .map_err(|source| Error::io(disk.name(), source))
         };
-        if is_wanted(&uberblock) && is_sealed(slot, offset) {
-            found.push(uberblock);
+        // Most files of a folder are no vdevs, which their last bytes tell.
+        let mut trailer = [0; EMBEDDED_SIZE];
+        let end = offset.saturating_add(u64_from_usize(CONFIG_BYTES));
+        read(&mut trailer, end.saturating_sub(u64_from_usize(EMBEDDED_SIZE)))?;
+        let failed =
+            |reason: &dyn Display| Corrupt::new(format!("{}: label at {offset}: {reason}", disk.name()));
+        if embedded_endian(&trailer).is_none() {
+            return Err(failed(&"no checksum").into());
         }
+        let mut block = vec![0; CONFIG_BYTES];
+        read(&mut block, offset)?;
+        let decoded = NvList::decode(&block, &Limits::default());
+        let (config, _) = decoded.map_err(|error| failed(&error))?;
+        Ok(Self {
+            config,
+            block,
+            offset,
+        })
     }
-    Ok(())
+
+    fn is_sealed(&self) -> bool {
+        is_sealed(&self.block, self.offset)
+    }
+}
+
+/// The ring of a label, as it was read.
+struct Ring {
+    bytes: Vec<u8>,
+    slot_bytes: usize,
+    /// Where in the device it begins, in bytes.
+    start: u64,
+}
+
+impl Ring {
+    /// `None` where it cannot be read.
+    fn read(disk: &dyn Disk, label: u64, ashift: u32) -> Option<Self> {
+        let start = label.saturating_add(RING_OFFSET);
+        let mut bytes = vec![0; RING_BYTES];
+        disk.read_at(&mut bytes, start).ok()?;
+        Some(Self {
+            bytes,
+            slot_bytes: slot_bytes(ashift),
+            start,
+        })
+    }
+
+    /// What looks like an uberblock, with its slot, whether or not its checksum is right.
+    fn uberblocks(&self) -> impl Iterator<Item = (Uberblock, usize)> {
+        let slots = self.bytes.chunks_exact(self.slot_bytes);
+        let decoded = slots.map(|slot| Uberblock::decode(slot).ok().flatten());
+        decoded
+            .enumerate()
+            .filter_map(|(slot, uberblock)| Some((uberblock?, slot)))
+    }
+
+    fn is_sealed(&self, slot: usize) -> bool {
+        let offset = slot.saturating_mul(self.slot_bytes);
+        let bytes = self
+            .bytes
+            .get(offset..)
+            .and_then(|rest| rest.get(..self.slot_bytes));
+        bytes.is_some_and(|bytes| is_sealed(bytes, self.start.saturating_add(u64_from_usize(offset))))
+    }
 }
 
 /// Whether a block of a label ends in the checksum that belongs to its bytes and its place, in whichever byte order.
