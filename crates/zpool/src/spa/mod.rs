@@ -12,6 +12,7 @@ mod gang;
 mod metaslab;
 mod prepare;
 mod range_set;
+mod ranges;
 mod read;
 mod removal;
 mod scan;

@@ -1,6 +1,6 @@
 //! A set of ranges of bytes, none touching another: what is free of a metaslab.
 
-use std::collections::BTreeMap;
+use super::ranges::Ranges;
 
 /// How many sizes a space map's histogram tells apart.
 pub(super) const HISTOGRAM: usize = 32;
@@ -8,8 +8,7 @@ pub(super) const HISTOGRAM: usize = 32;
 /// Ranges that neither overlap nor touch, by where they begin.
 #[derive(Clone, Debug)]
 pub(super) struct RangeSet {
-    /// Where each ends.
-    ranges: BTreeMap<u64, u64>,
+    ranges: Ranges,
     bytes: u64,
     /// How many ranges there are by the power of two of their size.
     by_size: [u64; 64],
@@ -18,7 +17,7 @@ pub(super) struct RangeSet {
 impl Default for RangeSet {
     fn default() -> Self {
         Self {
-            ranges: BTreeMap::new(),
+            ranges: Ranges::default(),
             bytes: 0,
             by_size: [0; 64],
         }
@@ -40,11 +39,11 @@ impl RangeSet {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.ranges.iter().map(|(start, end)| (*start, *end))
+        self.ranges.iter()
     }
 
-    fn put(&mut self, start: u64, end: u64) {
-        self.ranges.insert(start, end);
+    /// Counts a range that there is now.
+    fn count(&mut self, (start, end): (u64, u64)) {
         let len = end.saturating_sub(start);
         self.bytes = self.bytes.saturating_add(len);
         if let Some(count) = self.by_size.get_mut(size_class(len)) {
@@ -52,14 +51,13 @@ impl RangeSet {
         }
     }
 
-    fn take(&mut self, start: u64) -> Option<u64> {
-        let end = self.ranges.remove(&start)?;
+    /// Counts a range no more.
+    fn discount(&mut self, (start, end): (u64, u64)) {
         let len = end.saturating_sub(start);
         self.bytes = self.bytes.saturating_sub(len);
         if let Some(count) = self.by_size.get_mut(size_class(len)) {
             *count = count.saturating_sub(1);
         }
-        Some(end)
     }
 
     /// Adds a range. Returns false, and adds nothing, where a part of it is there already.
@@ -67,28 +65,36 @@ impl RangeSet {
         if start >= end {
             return start == end;
         }
-        let (mut from, mut to) = (start, end);
-        if let Some((&before, &before_end)) = self.ranges.range(..=start).next_back() {
-            if before_end > start {
-                return false;
-            }
-            if before_end == start {
-                from = before;
-            }
+        let place = self.ranges.behind(start);
+        let (before, after) = (self.ranges.before(place), self.ranges.at(place));
+        if before.is_some_and(|(_, to)| to > start) || after.is_some_and(|(from, _)| from < end) {
+            return false;
         }
-        if let Some((&after, &after_end)) = self.ranges.range(start..).next() {
-            if after < end {
-                return false;
-            }
-            if after == end {
-                to = after_end;
-                self.take(after);
-            }
+        let before = before.filter(|(_, to)| *to == start);
+        let after = after.filter(|(from, _)| *from == end);
+        let joined = (
+            before.map_or(start, |(from, _)| from),
+            after.map_or(end, |(_, to)| to),
+        );
+        if before.is_some() && after.is_some() {
+            self.ranges.remove(place);
         }
-        if from != start {
-            self.take(from);
+        let neighbour = if before.is_some() {
+            self.ranges.before_mut(place)
+        } else if after.is_some() {
+            self.ranges.at_mut(place)
+        } else {
+            None
+        };
+        match neighbour {
+            Some(range) => *range = joined,
+            None => self.ranges.insert(place, joined),
         }
-        self.put(from, to);
+        before
+            .into_iter()
+            .chain(after)
+            .for_each(|range| self.discount(range));
+        self.count(joined);
         true
     }
 
@@ -97,36 +103,42 @@ impl RangeSet {
         if start >= end {
             return start == end;
         }
-        let Some((&from, &to)) = self.ranges.range(..=start).next_back() else {
+        let place = self.ranges.behind(start);
+        let Some((from, to)) = self.ranges.before(place).filter(|(_, to)| *to >= end) else {
             return false;
         };
-        if to < end {
-            return false;
+        self.discount((from, to));
+        let mut left = [(from, start), (end, to)]
+            .into_iter()
+            .filter(|(from, to)| from < to);
+        match (self.ranges.before_mut(place), left.next()) {
+            (Some(range), Some(first)) => {
+                *range = first;
+                self.count(first);
+            }
+            _ => self.ranges.remove_before(place),
         }
-        self.take(from);
-        if from < start {
-            self.put(from, start);
-        }
-        if end < to {
-            self.put(end, to);
+        if let Some(second) = left.next() {
+            self.ranges.insert(place, second);
+            self.count(second);
         }
         true
     }
 
     /// Whether all of a range is there.
     pub(super) fn contains(&self, start: u64, end: u64) -> bool {
-        let range = self.ranges.range(..=start).next_back();
-        range.is_some_and(|(_, to)| *to >= end)
+        let range = self.ranges.before(self.ranges.behind(start));
+        range.is_some_and(|(_, to)| to >= end)
     }
 
     /// The parts of a range that are there.
     pub(super) fn parts(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
-        let before = self.ranges.range(..start).next_back();
-        let within = self.ranges.range(start..end.max(start));
+        let place = self.ranges.at_or_behind(start);
+        let within = self.ranges.from(place).take_while(|(from, _)| *from < end);
+        let before = self.ranges.before(place).into_iter();
         before
-            .into_iter()
             .chain(within)
-            .map(|(&from, &to)| (from.max(start), to.min(end)))
+            .map(|(from, to)| (from.max(start), to.min(end)))
             .filter(|(from, to)| from < to)
             .collect()
     }
@@ -138,15 +150,16 @@ impl RangeSet {
         if !could_fit {
             return None;
         }
-        if let Some((_, &end)) = self.ranges.range(..from).next_back()
+        let place = self.ranges.at_or_behind(from);
+        if let Some((_, end)) = self.ranges.before(place)
             && end.saturating_sub(from) >= len
         {
             return Some(from);
         }
-        let mut later = self.ranges.range(from..);
+        let mut later = self.ranges.from(place);
         later
-            .find(|(start, end)| end.saturating_sub(**start) >= len)
-            .map(|(start, _)| *start)
+            .find(|(start, end)| end.saturating_sub(*start) >= len)
+            .map(|(start, _)| start)
     }
 
     /// Where the largest range begins; the first of several.
