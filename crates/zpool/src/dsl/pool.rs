@@ -426,9 +426,17 @@ impl<'p> DslPool<'p> {
 
     /// The name under which a table tells of an object.
     fn name_in(&self, table: Option<ObjectNumber>, number: ObjectNumber) -> Result<String, Error> {
-        let entries = self.numbers_in(table)?;
-        let found = entries.into_iter().find(|(_, other)| *other == number);
-        let name = found.map(|(name, _)| name);
+        let mut name = None;
+        if let Some(table) = table {
+            // Only one is looked for, so nothing is made of the others: there may be thousands.
+            let object = self.pool.meta_object(table)?;
+            zap::for_each(self.pool.reader(), &object, &mut |entry| {
+                if entry.value.as_u64() == Some(number.0) && name.replace(entry.name_lossy()).is_some() {
+                    return Err(Corrupt::new(format!("table {table} names object {number} twice")).into());
+                }
+                Ok(())
+            })?;
+        }
         name.ok_or_else(|| {
             Corrupt::new(format!(
                 "object {number} has no name in table {}",

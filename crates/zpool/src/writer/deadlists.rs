@@ -11,6 +11,7 @@ use super::PoolWriter;
 use super::lists::Totals;
 use crate::dmu::{ObjectSpec, ObjectType};
 use crate::spa::BlockPointer;
+use crate::zap::write as zap;
 use crate::{Corrupt, Error, ObjectNumber, Txg};
 use std::collections::{BTreeMap, BTreeSet};
 use zferry_wire::{Endian, Reader};
@@ -40,16 +41,19 @@ impl PoolWriter {
         &mut self,
         deadlist: ObjectNumber,
     ) -> Result<BTreeMap<Txg, ObjectNumber>, Error> {
-        let mut lists = BTreeMap::new();
-        for entry in self.table_all(deadlist)? {
-            let txg = u64::from_str_radix(&entry.name_lossy(), 16).ok();
-            let (Some(txg), Some(list)) = (txg, entry.value.as_u64()) else {
-                let name = entry.name_lossy();
+        // A dataset has a list for each of its snapshots, and this is asked several times in a receive.
+        let mut lists: Vec<(Txg, ObjectNumber)> = Vec::new();
+        zap::numbers(&mut self.mos, &mut self.io, deadlist, |name, value| {
+            let txg = str::from_utf8(name).ok();
+            let txg = txg.and_then(|txg| u64::from_str_radix(txg, 16).ok());
+            let (Some(txg), Some(list)) = (txg, value) else {
+                let name = String::from_utf8_lossy(name);
                 return Err(Corrupt::new(format!("deadlist {deadlist} has an entry '{name}'")).into());
             };
-            lists.insert(Txg(txg), ObjectNumber(list));
-        }
-        Ok(lists)
+            lists.push((Txg(txg), ObjectNumber(list)));
+            Ok(())
+        })?;
+        Ok(lists.into_iter().collect())
     }
 
     pub(super) fn deadlist_totals(&mut self, deadlist: ObjectNumber) -> Result<Totals, Error> {

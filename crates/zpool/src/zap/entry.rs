@@ -101,10 +101,8 @@ impl ZapValue {
     /// The value, where it is one 64-bit number.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
-        match self.as_u64s()?.as_slice() {
-            [number] => Some(*number),
-            _ => None,
-        }
+        let number: &[u8; 8] = self.bytes.as_slice().try_into().ok()?;
+        (self.width == 8).then(|| u64::from_be_bytes(*number))
     }
 
     /// The value, where it is an array of 64-bit numbers.

@@ -74,6 +74,27 @@ pub(crate) fn get_u64(
     Ok(Some(found.ok_or_else(bad)?))
 }
 
+/// Calls `each` with every name and the one number that it leads to, `None` where it leads to something else.
+pub(crate) fn numbers(
+    set: &mut OpenSet,
+    io: &mut BlockWriter,
+    number: ObjectNumber,
+    mut each: impl FnMut(&[u8], Option<u64>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    match kind(set, io, number)? {
+        None => Ok(()),
+        Some(Kind::Micro(table)) => table
+            .numbers()
+            .try_for_each(|(name, value)| each(name, Some(value))),
+        Some(Kind::Fat(table)) => {
+            let entries = table.entries(set, io, number)?;
+            entries
+                .iter()
+                .try_for_each(|entry| each(&entry.name, entry.value.as_u64()))
+        }
+    }
+}
+
 /// Every entry, sorted by name.
 pub(crate) fn all(
     set: &mut OpenSet,

@@ -7,6 +7,8 @@ use zferry_wire::{Endian, Reader, Writer, u64_from_usize, usize_from_u64};
 
 /// The longest name, in bytes, without the zero behind it.
 const NAME_MAX: usize = 49;
+/// The room for a name and the zero behind it, in bytes.
+const NAME_ROOM: usize = 50;
 const SLOT_BYTES: u64 = 64;
 /// The largest micro ZAP, in bytes.
 const BYTES_MAX: u64 = 128 << 10;
@@ -20,10 +22,30 @@ pub(super) struct MicroTable {
 }
 
 struct Slot {
-    name: Vec<u8>,
+    /// As it stands on disk: the first `name_bytes` of these. Tables are taken apart too often to allocate each name.
+    name: [u8; NAME_ROOM],
+    name_bytes: u8,
     value: u64,
     /// Tells names of the same hash apart.
     differentiator: u32,
+}
+
+impl Slot {
+    /// None where the name is too long.
+    fn new(name: &[u8], value: u64, differentiator: u32) -> Option<Self> {
+        let mut slot = Self {
+            name: [0; NAME_ROOM],
+            name_bytes: u8::try_from(name.len()).ok()?,
+            value,
+            differentiator,
+        };
+        slot.name.get_mut(..name.len())?.copy_from_slice(name);
+        Some(slot)
+    }
+
+    fn name(&self) -> &[u8] {
+        self.name.get(..usize::from(self.name_bytes)).unwrap_or_default()
+    }
 }
 
 impl MicroTable {
@@ -46,11 +68,8 @@ impl MicroTable {
             let differentiator = reader.u32()?;
             reader.skip(2)?;
             let name = reader.rest().split(|byte| *byte == 0).next().unwrap_or_default();
-            slots.push((!name.is_empty()).then(|| Slot {
-                name: name.to_vec(),
-                value,
-                differentiator,
-            }));
+            let is_taken = !name.is_empty();
+            slots.push(is_taken.then(|| Slot::new(name, value, differentiator)).flatten());
         }
         while matches!(slots.last(), Some(None)) {
             slots.pop();
@@ -82,23 +101,28 @@ impl MicroTable {
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<u64> {
-        let slot = self.slots.iter().flatten().find(|slot| slot.name == name);
+        let slot = self.slots.iter().flatten().find(|slot| slot.name() == name);
         slot.map(|slot| slot.value)
     }
 
+    /// Every name with what it leads to.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.slots.iter().flatten().map(|slot| (slot.name(), slot.value))
+    }
+
     pub(super) fn entries(&self) -> Vec<ZapEntry> {
-        let slots = self.slots.iter().flatten();
-        slots
-            .map(|slot| ZapEntry {
-                name: slot.name.clone(),
-                value: ZapValue::number(slot.value),
+        let numbers = self.numbers();
+        numbers
+            .map(|(name, value)| ZapEntry {
+                name: name.to_vec(),
+                value: ZapValue::number(value),
             })
             .collect()
     }
 
     /// Puts a name in or changes it. Returns false where there is no room any more.
     pub(super) fn put(&mut self, name: &[u8], value: u64) -> bool {
-        if let Some(slot) = self.slots.iter_mut().flatten().find(|slot| slot.name == name) {
+        if let Some(slot) = self.slots.iter_mut().flatten().find(|slot| slot.name() == name) {
             slot.value = value;
             return true;
         }
@@ -107,13 +131,11 @@ impl MicroTable {
             .slots
             .iter()
             .flatten()
-            .filter(|slot| self.hash(&slot.name) == hash);
+            .filter(|slot| self.hash(slot.name()) == hash);
         let taken: Vec<u32> = rivals.map(|slot| slot.differentiator).collect();
         let differentiator = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
-        let slot = Slot {
-            name: name.to_vec(),
-            value,
-            differentiator,
+        let Some(slot) = Slot::new(name, value, differentiator) else {
+            return false;
         };
         if let Some(free) = self.slots.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(slot);
@@ -131,7 +153,7 @@ impl MicroTable {
     pub(super) fn extend<'a>(&mut self, entries: impl Iterator<Item = (&'a [u8], u64)>) -> usize {
         let mut rivals: HashMap<u64, BTreeSet<u32>> = HashMap::new();
         for slot in self.slots.iter().flatten() {
-            let differentiators = rivals.entry(self.hash(&slot.name)).or_default();
+            let differentiators = rivals.entry(self.hash(slot.name())).or_default();
             differentiators.insert(slot.differentiator);
         }
         let mut free = 0_usize;
@@ -151,11 +173,7 @@ impl MicroTable {
             let differentiator = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
             taken.insert(differentiator);
             if let Some(slot) = self.slots.get_mut(free) {
-                *slot = Some(Slot {
-                    name: name.to_vec(),
-                    value,
-                    differentiator,
-                });
+                *slot = Slot::new(name, value, differentiator);
             }
             count = count.saturating_add(1);
         }
@@ -174,7 +192,7 @@ impl MicroTable {
         let found = self
             .slots
             .iter_mut()
-            .find(|slot| slot.as_ref().is_some_and(|slot| slot.name == name));
+            .find(|slot| slot.as_ref().is_some_and(|slot| slot.name() == name));
         found.is_some_and(|slot| slot.take().is_some())
     }
 
@@ -189,14 +207,11 @@ impl MicroTable {
         for slot in &self.slots {
             match slot {
                 None => writer.zeros(64),
-                Some(slot) => {
-                    writer
-                        .u64(slot.value)
-                        .u32(slot.differentiator)
-                        .u16(0)
-                        .bytes(&slot.name);
-                    writer.zeros(50_usize.saturating_sub(slot.name.len()))
-                }
+                Some(slot) => writer
+                    .u64(slot.value)
+                    .u32(slot.differentiator)
+                    .u16(0)
+                    .bytes(&slot.name),
             };
         }
         let mut block = writer.into_bytes();
