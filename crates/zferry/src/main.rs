@@ -8,6 +8,7 @@
 
 mod cli;
 mod commands;
+mod courtesy;
 mod datasets;
 mod error;
 mod keys;

@@ -49,17 +49,45 @@ fn until_free(path: &Path) -> io::Result<()> {
     File::open(path)?.lock_shared()
 }
 
+/// Files and devices to which somebody may write.
+#[derive(Debug)]
+pub(crate) struct Writers {
+    /// As they are called in `/proc/locks`.
+    places: Vec<String>,
+}
+
+impl Writers {
+    /// Those of files and devices; what is not there is left out.
+    pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let places = paths.into_iter().filter_map(|path| place(&path));
+        Self {
+            places: places.collect(),
+        }
+    }
+
+    /// Whether a process writes to one of them now, as far as that can be told.
+    pub(crate) fn are_there(&self) -> bool {
+        self.process().is_some()
+    }
+
+    /// The process that writes to one of them.
+    fn process(&self) -> Option<u32> {
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let mut lines = locks.lines();
+        lines.find_map(|line| self.places.iter().find_map(|place| holder(line, place)))
+    }
+}
+
+/// What `/proc/locks` calls a file.
+fn place(path: &Path) -> Option<String> {
+    let file = fs::metadata(path).ok()?;
+    let (device, inode) = (file.dev(), file.ino());
+    Some(format!("{:02x}:{:02x}:{inode}", major(device), minor(device)))
+}
+
 /// The process that writes to a file or device, and how it was called; none where that cannot be told.
 pub(crate) fn who_writes(path: &Path) -> Option<String> {
-    let file = fs::metadata(path).ok()?;
-    let place = format!(
-        "{:02x}:{:02x}:{}",
-        major(file.dev()),
-        minor(file.dev()),
-        file.ino()
-    );
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    let pid = locks.lines().find_map(|line| holder(line, &place))?;
+    let pid = Writers::of([path.to_owned()]).process()?;
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = String::from_utf8_lossy(&words);
     let words: Vec<&str> = words.split_terminator('\0').collect();

@@ -1,5 +1,6 @@
 //! `zferry pool check`: everything that a pool counts and refers to, computed again.
 
+use crate::courtesy::beside_writers;
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
 use crate::output::progress::walk_bar;
@@ -43,7 +44,7 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         ..CheckOptions::default()
     };
-    let report = check(&pool, &options, &mut printer);
+    let report = beside_writers(&pool, || check(&pool, &options, &mut printer));
     if let Some(bar) = &printer.bar {
         bar.finish_and_clear();
     }

@@ -15,6 +15,7 @@ use zferry_replicate::send::{Progress, ResolveError, Resolved, SendOptions};
 use zferry_zpool::Pool;
 use zferry_zpool::dsl::{DslPool, check_entity_name};
 
+use crate::courtesy::beside_writers;
 use crate::error::CommandError;
 use crate::output::nice::{nice_bytes, nice_number};
 use crate::output::progress;
@@ -162,17 +163,14 @@ fn send_resolved(
         damage::send_as_asked(pool, args, &resolved.source, options, output, &progress)?;
         Ok(package.map_or(Ok(()), |package| package.end(output))?)
     };
-    let sent = progress::during(
-        reporter,
-        || progress.bytes(),
-        || {
-            if args.dedup {
-                output::deduplicated(&mut output, sending)
-            } else {
-                sending(&mut output)
-            }
-        },
-    );
+    let work = || {
+        if args.dedup {
+            output::deduplicated(&mut output, sending)
+        } else {
+            sending(&mut output)
+        }
+    };
+    let sent = beside_writers(pool, || progress::during(reporter, || progress.bytes(), work));
     sent.map_err(cannot_send)
 }
 

@@ -7,6 +7,7 @@ use zferry_replicate::send::{Progress, ResolveError};
 use zferry_zpool::dsl::{Dataset, DslPool, check_entity_name};
 
 use super::{Args, damage, describe, output, print_estimate};
+use crate::courtesy::beside_writers;
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
 use crate::output::progress;
@@ -138,17 +139,14 @@ impl Sending<'_, '_> {
                 Some(total) if shows_bar => progress::Reporter::Bar { total },
                 _ => progress::Reporter::Silent,
             };
-            progress::during(
-                bar,
-                || whole.bytes(),
-                || {
-                    if args.dedup {
-                        output::deduplicated(&mut output, |output| self.send(output, &whole, total))
-                    } else {
-                        self.send(&mut output, &whole, total)
-                    }
-                },
-            )?;
+            let work = || {
+                if args.dedup {
+                    output::deduplicated(&mut output, |output| self.send(output, &whole, total))
+                } else {
+                    self.send(&mut output, &whole, total)
+                }
+            };
+            beside_writers(self.dsl.pool(), || progress::during(bar, || whole.bytes(), work))?;
         }
         if is_complete {
             Ok(())

@@ -2,8 +2,8 @@
 //! written to, and what a killed writer leaves.
 
 use crate::support::{Bench, command, example_sends};
-use std::fs::{File, TryLockError};
-use std::io::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::thread;
 
@@ -71,6 +71,33 @@ fn readers_see_the_last_whole_state() {
     receiving.finish();
     let names = bench.does("list -H -t snapshot -o name");
     assert_eq!(names, "tank/x@monday\ntank/x@tuesday\n");
+}
+
+#[test]
+fn a_reader_gives_way_to_a_writer() {
+    let niceness = |reader: &Child| -> i32 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", reader.id())).unwrap();
+        // The name of the command, which may be anything, comes second and ends in the last parenthesis.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.split(' ').nth(16).unwrap().parse().unwrap()
+    };
+    let bench = bench();
+    let read = || {
+        let mut send = command(bench.folder(), "send tank/x@monday");
+        let mut reader = send.stdout(Stdio::piped()).spawn().unwrap();
+        // When it sends something, it has looked for writers.
+        reader.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let nice = niceness(&reader);
+        let mut rest = Vec::new();
+        reader.stdout.as_mut().unwrap().read_to_end(&mut rest).unwrap();
+        assert!(reader.wait().unwrap().success());
+        nice
+    };
+    let alone = read();
+    let receiving = start_receiving(&bench);
+    assert_eq!(read(), 19);
+    receiving.finish();
+    assert_eq!(read(), alone);
 }
 
 #[test]
