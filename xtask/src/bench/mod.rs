@@ -1,6 +1,7 @@
 //! Measures zferry beside OpenZFS's own code: whole processes on the same files, both warm.
 
 mod growth;
+mod long;
 mod measure;
 mod prepare;
 mod rows;
@@ -32,12 +33,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let named = |name: &String| row.contains(name.as_str());
         arguments.rows.is_empty() || arguments.rows.iter().any(named)
     };
-    if ROWS.iter().any(|row| is_wanted(row.name)) {
-        beside_openzfs(
-            &Prepared::new(judges.clone(), zferry.clone())?,
-            arguments.runs,
-            is_wanted,
-        )?;
+    let is_any_wanted = |rows: &[&str]| rows.iter().any(|row| is_wanted(row));
+    let rows: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    if is_any_wanted(&rows) || is_any_wanted(&long::ROWS) {
+        let prepared = Prepared::new(judges.clone(), zferry.clone())?;
+        beside_openzfs(&prepared, arguments.runs, is_wanted)?;
+        long::run(&prepared, arguments.runs, is_wanted)?;
     }
     growth::run(&judges, &zferry, arguments.runs, is_wanted)
 }

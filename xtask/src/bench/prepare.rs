@@ -110,6 +110,14 @@ impl Prepared {
         fed
     }
 
+    /// The files in which what is received lies: with zferry, and with `ozfs`.
+    pub(super) fn received(&self) -> [PathBuf; 2] {
+        [
+            self.folder.join("received.img"),
+            self.folder.join("received-by-ozfs").join("fresh.img"),
+        ]
+    }
+
     /// Removes what was received before, and makes `ozfs` a pool to receive into.
     pub(super) fn empty_pools(&self) -> Result<()> {
         let (ours, theirs) = (
