@@ -161,7 +161,15 @@ impl Session {
             self.receive(&corpus.stream(stream), &format!("{safe}/files"))?;
         }
         self.create_root("aes-128-ccm", "hex", &location("hex"), &own)?;
-        self.run(&["change-key", "-o", &second, &safe])
+        self.run(&["change-key", "-o", &second, &safe])?;
+        // An encryption root whose clone takes its place.
+        let [first, below, promoted] =
+            ["first", "first/below", "promoted"].map(|name| format!("{POOL}/{name}"));
+        self.create_root("on", "hex", &location("hex"), &first)?;
+        self.run(&["create", &below])?;
+        self.run(&["snapshot", "-r", &format!("{first}@s")])?;
+        self.run(&["clone", &format!("{first}@s"), &promoted])?;
+        self.run(&["promote", &promoted])
     }
 
     /// Makes a dataset that is an encryption root.

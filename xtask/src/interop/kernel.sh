@@ -73,6 +73,10 @@ zpool status judge | grep -q 'errors: No known data errors' || say_bad "scrub: $
 # What is encrypted: the kernel takes the keys, reads what was sent, and writes.
 keyed() { quietly zfs load-key -L "file:///share/$1" "judge/$2"; }
 keyed passphrase raw-gcm; keyed hex raw-ccm; keyed second safe; keyed hex safe/own
+keyed hex promoted
+for name in first first/below promoted; do
+  [ "$(zfs get -Ho value encryptionroot judge/$name)" = judge/promoted ] || say_bad "$name: $(zfs get encryptionroot judge/$name)"
+done
 # seen DATASET KNOWN: the tree of a snapshot, without the folder in which another dataset was mounted.
 seen() {
   quietly mount -t zfs "judge/$1" /mnt/ours
@@ -83,7 +87,7 @@ seen() {
 }
 for suite in gcm ccm; do for snapshot in a b; do seen "raw-$suite@$snapshot" "crypt-$suite@$snapshot.tree"; done; done
 seen safe/files@b basic-fs-b.tree
-for name in raw-gcm raw-ccm safe safe/below safe/files safe/own; do
+for name in raw-gcm raw-ccm safe safe/below safe/files safe/own promoted first first/below; do
   quietly mount -t zfs -o zfsutil "judge/$name" /mnt/ours
   head -c 500000 /dev/urandom > /mnt/ours/bytes; mkdir /mnt/ours/many
   for n in $(seq 50); do echo "$n" > "/mnt/ours/many/$n"; done
@@ -94,7 +98,7 @@ done
 for name in raw-gcm raw-ccm safe/files; do
   zfs send -w -i @b "judge/$name@kernel" > "after-${name//\//-}.zsend" || say_bad "raw send of $name"
 done
-for name in raw-gcm raw-ccm safe/own safe; do quietly zfs unload-key "judge/$name"; done
+for name in raw-gcm raw-ccm safe/own safe promoted; do quietly zfs unload-key "judge/$name"; done
 
 # It goes on: writes, snapshots, destroys, receives; what zferry received is the base of what the kernel receives.
 quietly mount -t zfs -o zfsutil judge/basic-fs-a /mnt/ours

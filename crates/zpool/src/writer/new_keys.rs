@@ -217,6 +217,54 @@ impl PoolWriter {
         Ok((dir, above))
     }
 
+    /// Whether a clone that is promoted becomes the encryption root that its origin's directory is. A clone shares the key of
+    /// its origin, whose directory is to lie below the same root as before.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the promotion would take the key away from its encryption root.
+    pub(super) fn is_root_promoted(
+        &mut self,
+        clone: ObjectNumber,
+        origin: ObjectNumber,
+    ) -> Result<bool, Error> {
+        if self.key_of(origin)?.is_none() || self.is_clone(origin)? {
+            return Ok(false);
+        }
+        if self.encryption_root(origin)? == Some(origin) {
+            return Ok(true);
+        }
+        let mut above = [None; 2];
+        for (dir, root) in [clone, origin].into_iter().zip(&mut above) {
+            if let Some(parent) = self.dir(dir)?.parent {
+                *root = self.encryption_root(parent)?;
+            }
+        }
+        match above {
+            [Some(of_clone), Some(of_origin)] if of_clone == of_origin => Ok(false),
+            _ => {
+                let why = "cannot promote dataset outside its encryption root";
+                Err(Error::Invalid(why.to_owned()))
+            }
+        }
+    }
+
+    /// Makes a clone the encryption root that its origin's directory was.
+    pub(super) fn promote_root(&mut self, clone: ObjectNumber, origin: ObjectNumber) -> Result<(), Error> {
+        const LOCATION: &str = "keylocation";
+        if let Some(table) = self.dir(origin)?.properties
+            && let Some(location) = self.table_get_value(table, LOCATION)?
+        {
+            self.put_local(clone, LOCATION, &location)?;
+            self.table_remove(table, LOCATION)?;
+            self.table_remove(table, "keylocation$inherit")?;
+        }
+        self.rewrap(origin, origin, clone, None)?;
+        if let Some(user) = self.user_key(origin) {
+            self.keep_key(clone, user);
+        }
+        Ok(())
+    }
+
     /// Gives all keys from `dir` down that have the encryption root `old` the root `new`, wrapped anew where there is
     /// something to wrap them with. Clones share the keys of their origins, so only what lies below them is looked at.
     fn rewrap(

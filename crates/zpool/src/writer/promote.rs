@@ -2,7 +2,6 @@
 //! becomes the clone.
 
 use super::accounts::UsedBy;
-use super::clones::KEY;
 use super::datasets::COUNT_OF_SNAPSHOTS;
 use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
@@ -32,11 +31,12 @@ impl PoolWriter {
     /// Promotes a clone.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it is no clone; [`Error::Exists`] with the names of the snapshots and bookmarks that both
+    /// [`Error::Invalid`] where it is no clone, or would leave its encryption root; [`Error::Exists`] with the names of the snapshots and bookmarks that both
     /// have, separated by line feeds.
     pub fn promote(&mut self, clone: DatasetId) -> Result<(), Error> {
         self.write_datasets()?;
         let promotion = self.promotion_of(clone)?;
+        let is_root_promoted = self.is_root_promoted(promotion.clone_dir, promotion.origin_dir)?;
         self.check_names(&promotion)?;
         // Everything is counted before anything is moved.
         let oldest = promotion.of_clone.last().copied().unwrap_or(clone.0);
@@ -49,6 +49,9 @@ impl PoolWriter {
             .saturating_add(self.dead_space(&promotion.of_clone, above)?);
         let origin_snapshots = self.dead_space(&promotion.of_origin, promotion.origin_phys.creation_txg)?;
 
+        if is_root_promoted {
+            self.promote_root(promotion.clone_dir, promotion.origin_dir)?;
+        }
         self.forget_livelist(promotion.clone_dir)?;
         self.forget_livelist(promotion.origin_dir)?;
         self.exchange_links(&promotion, oldest, unique.used.cast_unsigned())?;
@@ -69,10 +72,6 @@ impl PoolWriter {
         let origin = origin.ok_or_else(|| Error::Invalid("not a cloned filesystem".to_owned()))?;
         if phys.flags.contains(DatasetFlags::NO_PROMOTE) {
             return Err(Error::Invalid("it must not be promoted".to_owned()));
-        }
-        let is_encrypted = self.is_table(phys.dir)? && self.table_get(phys.dir, KEY)?.is_some();
-        if is_encrypted {
-            return Err(Error::Invalid("promoting encrypted clones".to_owned()));
         }
         let origin_phys = self.dataset(origin)?;
         let origin_dir = self.dir(origin_phys.dir)?;

@@ -136,6 +136,49 @@ fn keys_change_and_are_inherited() {
 }
 
 #[test]
+fn clones_of_what_is_encrypted_are_promoted() {
+    let bench = bench();
+    create_root(&bench, "on", "hex", "tank/a");
+    bench.does("create tank/a/b");
+    bench.does("snapshot -r tank/a@s");
+    let before = contents(&bench.sends("tank/a/b@s"));
+    let is_as_before = |snapshot: &str| contents(&bench.sends(snapshot)) == before;
+
+    // Below one encryption root.
+    bench.does("clone tank/a/b@s tank/a/clone");
+    bench.does("promote tank/a/clone");
+    assert_eq!(bench.get("origin", "tank/a/b"), "tank/a/clone@s");
+    assert_eq!(bench.get("encryptionroot", "tank/a/clone"), "tank/a");
+    assert!(is_as_before("tank/a/clone@s"));
+
+    // Away from it.
+    bench.does("clone tank/a/clone@s tank/away");
+    assert_eq!(
+        bench.fails("promote tank/away"),
+        "cannot promote 'tank/away': cannot promote dataset outside its encryption root\n"
+    );
+
+    // The encryption root itself: what inherited its key goes with it.
+    bench.does("clone tank/a@s tank/root");
+    bench.does("promote tank/root");
+    for dataset in ["tank/root", "tank/a", "tank/a/b", "tank/a/clone"] {
+        assert_eq!(bench.get("encryptionroot", dataset), "tank/root", "{dataset}");
+    }
+    let location = location(&bench, "hex");
+    assert_eq!(
+        format!("keylocation={}", bench.get("keylocation", "tank/root")),
+        location
+    );
+    assert_eq!(bench.get("keylocation", "tank/a"), "none");
+    assert_eq!(
+        bench.does("load-key -n -r tank"),
+        "1 / 1 key(s) successfully verified\n"
+    );
+    assert!(is_as_before("tank/a/clone@s"));
+    bench.is_sound();
+}
+
+#[test]
 fn what_makes_no_sense_is_said_in_the_words_of_zfs() {
     let bench = bench();
     create_root(&bench, "on", "hex", "tank/safe");
