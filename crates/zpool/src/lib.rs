@@ -36,7 +36,7 @@ pub use pool::{OpenOptions, Pool};
 pub use salvage::is_sound;
 pub use units::{BlockId, ObjectNumber, Txg};
 pub use writer::{
-    BeginOptions, CreateOptions, Damage, DatasetId, NewEncryption, ObjectInfo, ObjectSetWriter,
-    OwnProperties, PoolLayout, PoolWriter, PropertySource, ScrubOptions, ScrubReport, Slot, TopLayout,
-    UserKey, WrittenKey,
+    BeginOptions, CreateOptions, Damage, DatasetId, HealError, HealPlace, Healed, Healer, Healing,
+    NewEncryption, ObjectInfo, ObjectSetWriter, OwnProperties, PoolLayout, PoolWriter, PropertySource,
+    ScrubOptions, ScrubReport, Sent, Slot, TopLayout, UserKey, WrittenKey,
 };

@@ -87,6 +87,11 @@ impl Batch {
         u64_from_usize(self.payloads.len())
     }
 
+    /// The records, and the memory that their payloads are in.
+    pub(super) fn into_parts(self) -> (Vec<Item<Range<usize>>>, Vec<u8>) {
+        (self.items, self.payloads.into_memory())
+    }
+
     /// Makes ready what can be, in `room`: the work of a worker thread.
     pub(super) fn make_ready(self, stream: Endian, room: Vec<u8>) -> Result<ReadyBatch, ReceiveError> {
         let Self { items, payloads } = self;

@@ -81,8 +81,7 @@ fn new_place(
     redaction: Redaction<'_>,
     request: &Request,
 ) -> Result<Place, ReceiveError> {
-    let counts = dsl.feature_counts()?;
-    let is_enabled = |feature: Feature| counts.iter().any(|(guid, _)| guid == feature.guid());
+    let is_enabled = enabled(dsl)?;
     let (origin, origin_number) = match &request.origin {
         Some(name) => origin(dsl, begin, redaction, name)?,
         None => (None, None),
@@ -119,6 +118,12 @@ fn new_place(
     };
     let head = DatasetId(head.number);
     Ok(Place::Over { head, base })
+}
+
+/// Whether a feature is enabled on the pool.
+pub(super) fn enabled(dsl: &DslPool<'_>) -> Result<impl Fn(Feature) -> bool, Error> {
+    let counts = dsl.feature_counts()?;
+    Ok(move |feature: Feature| counts.iter().any(|(guid, _)| guid == feature.guid()))
 }
 
 /// The snapshot that the stream continues, among those of a head.

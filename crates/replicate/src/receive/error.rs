@@ -1,12 +1,12 @@
 //! Why a receive failed.
 
-use super::Errno;
 use super::rules::begin::BeginError;
 use super::rules::key_data::KeyDataError;
 use super::rules::record::RecordFault;
+use super::{Errno, HealReport};
 use std::io;
 use zferry_nvlist::ErrorKind;
-use zferry_zpool::Error as PoolError;
+use zferry_zpool::{Error as PoolError, HealError};
 use zferry_zstream::record::{Record, RecordType};
 use zferry_zstream::{StreamError, StreamErrorKind};
 
@@ -39,6 +39,9 @@ pub enum ReceiveError {
     /// The pool cannot be read or written, or is full.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// Blocks are damaged that could not be healed.
+    #[error("{0}")]
+    Unhealed(Box<HealReport>),
     /// The system gives no more threads.
     #[error("cannot start a thread: {0}")]
     Threads(io::Error),
@@ -76,6 +79,10 @@ impl ReceiveError {
             },
             Self::Record { fault, .. } => fault.errno(),
             Self::Pool(error) => pool_errno(error),
+            Self::Unhealed(report) => report
+                .first_failure
+                .as_ref()
+                .map_or(Errno::EIO, |failure| heal_errno(&failure.why)),
             Self::Threads(error) => io_errno(error),
             Self::Internal => Errno::EIO,
         }
@@ -94,6 +101,17 @@ fn stream_errno(kind: &StreamErrorKind) -> Errno {
             Errno::E2BIG
         }
         _ => Errno::EINVAL,
+    }
+}
+
+fn heal_errno(error: &HealError) -> Errno {
+    match error {
+        HealError::NoObject(_) => Errno::ENOENT,
+        HealError::Size { .. } => Errno::ENOTSUP,
+        HealError::Differs => Errno::ECKSUM,
+        HealError::NoKey => Errno::EACCES,
+        HealError::Pool(error) => pool_errno(error),
+        _ => Errno::EIO,
     }
 }
 

@@ -11,6 +11,8 @@
 //! that is killed leaves it to whoever opens the pool for writing next. Either way the target is as it was. Where that is
 //! asked for, what was received stays, with a note of how far that was, and a later stream goes on with it (`resume`).
 //!
+//! A corrective receive is another thing: it changes nothing but blocks that are damaged (`heal`).
+//!
 //! What the records are: `docs/stream-format.md`.
 
 mod apply;
@@ -20,6 +22,7 @@ mod destination;
 mod errno;
 mod error;
 mod existing;
+mod heal;
 mod incoming;
 mod payload;
 mod pipeline;
@@ -36,6 +39,7 @@ pub use begin::{HIDDEN, check};
 pub use destination::{Destination, DestinationError, Naming};
 pub use errno::Errno;
 pub use error::ReceiveError;
+pub use heal::{HealReport, Unhealed, check_heal, heal};
 pub use incoming::Incoming;
 pub use pipeline::Progress;
 pub use properties::{PropertyError, set_received_properties};

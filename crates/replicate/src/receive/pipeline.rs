@@ -23,11 +23,11 @@ use zferry_zstream::source::Source;
 
 /// How many bytes of stream may be in flight between reading and writing. More would not be faster, and less likely to
 /// be in the processor's cache.
-const FLIGHT_BYTES: u64 = 16 << 20;
+pub(super) const FLIGHT_BYTES: u64 = 16 << 20;
 /// Memory of more bytes is not kept for later batches.
-const KEPT_BYTES: usize = 4 << 20;
+pub(super) const KEPT_BYTES: usize = 4 << 20;
 /// What a record takes in memory beside its payload, in bytes, so that records without any are bounded too.
-const RECORD_BYTES: u64 = 512;
+pub(super) const RECORD_BYTES: u64 = 512;
 
 /// How far a receive has come; to be looked at from other threads.
 #[derive(Debug, Default)]
@@ -40,6 +40,11 @@ impl Progress {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// So many have been.
+    pub(super) fn set(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -148,9 +153,7 @@ impl<S: Source> Feed<'_, S> {
         while !self.reading.is_done() {
             let mut batch = Batch::new(self.spare.try_recv().unwrap_or_default());
             let filled = self.reading.fill(&mut batch);
-            self.progress
-                .bytes
-                .store(self.reading.position(), Ordering::Relaxed);
+            self.progress.set(self.reading.position());
             // What comes before a fault is applied first, so that of several faults the first is told.
             let taken = batch.records() == 0 || self.hand_over(batch);
             filled?;

@@ -23,7 +23,8 @@ pub(super) struct Reading<'a, S> {
     reader: &'a mut StreamReader<S>,
     rules: RecordRules,
     recent: RecentObjects,
-    policies: DatasetPolicies,
+    /// How blocks are stored; nothing where none are.
+    policies: Option<DatasetPolicies>,
     is_raw: bool,
     /// The policies in use, by type, compression and checksum of an object.
     known: HashMap<(u8, u8, u8), Arc<BlockPolicy>>,
@@ -34,10 +35,18 @@ impl<'a, S: Source> Reading<'a, S> {
     /// Goes on behind BEGIN, which `reader` has given.
     pub(super) fn new(reader: &'a mut StreamReader<S>, begin: &Begin, policies: DatasetPolicies) -> Self {
         Self {
+            policies: Some(policies),
+            ..Self::of_records(reader, begin)
+        }
+    }
+
+    /// The same where nothing is made ready to be stored.
+    pub(super) fn of_records(reader: &'a mut StreamReader<S>, begin: &Begin) -> Self {
+        Self {
             reader,
             rules: RecordRules::of(begin),
             recent: RecentObjects::default(),
-            policies,
+            policies: None,
             is_raw: begin.is_raw(),
             known: HashMap::new(),
             is_done: false,
@@ -74,7 +83,9 @@ impl<'a, S: Source> Reading<'a, S> {
             if let Record::Object(object) = &record {
                 self.recent.note(object);
             }
-            let policy = policy(&self.recent, &mut self.known, &self.policies, &record);
+            let policies = self.policies.as_ref();
+            let policy =
+                policies.and_then(|policies| policy(&self.recent, &mut self.known, policies, &record));
             let recipe = policy.map(|(object_type, policy)| Recipe {
                 policy,
                 object_type,

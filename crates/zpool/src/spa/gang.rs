@@ -4,8 +4,8 @@
 //! offset            field
 //!   0               pointers to the pieces, 128 bytes each: three in a header of 512 bytes, more in a larger one;
 //!                   unused ones are zero
-//!   size − 40       checksum of the header: magic, then four words (SHA-256); the verifier is made of the header's
-//!                   address and the birth of the pointer that leads to it; of an encrypted or authenticated block
+//!   size − 40       checksum of the header: magic, then four words (SHA-256); the verifier is made of the first
+//!                   address and the birth of the pointer that leads to it, for all copies of the header; of an encrypted or authenticated block
 //!                   (other than an objset), the first two words over the last two, and two zeros
 //! ```
 //!
@@ -103,9 +103,10 @@ impl BlockReader {
         } else {
             verify_embedded
         };
+        let first = pointer.dvas().next().unwrap_or(dva);
         for size in [HEADER_BYTES, sector.unwrap_or(HEADER_BYTES)] {
             let mut header = vec![0; size];
-            let verifier = [u64::from(dva.vdev), dva.offset, pointer.physical_birth().0, 0];
+            let verifier = [u64::from(first.vdev), first.offset, pointer.physical_birth().0, 0];
             let mut endian = Endian::OURS;
             let mut verify = |bytes: &mut [u8]| {
                 endian = embedded_endian(bytes).ok_or("no gang header")?;

@@ -22,6 +22,7 @@ mod destroy;
 mod destroyed;
 mod encryption;
 mod file_system;
+mod heal;
 mod history;
 mod holds;
 mod intent_logs;
@@ -42,6 +43,7 @@ mod tail;
 pub use create::{CreateOptions, PoolLayout, TopLayout};
 pub use datasets::BeginOptions;
 pub use encryption::WrittenKey;
+pub use heal::{HealError, HealPlace, Healed, Healer, Healing, Sent};
 pub use new_keys::{NewEncryption, UserKey};
 
 pub use objects::{ObjectInfo, ObjectSetWriter, Slot};

@@ -151,6 +151,18 @@ pub enum BeginError {
     /// Blocks that lie in their pointers cannot be encrypted.
     #[error("the stream embeds data, and the target is encrypted")]
     EmbeddedIntoEncrypted,
+    /// There is nothing where something is to be healed.
+    #[error("the target that is to be healed does not exist")]
+    NothingToHeal,
+    /// The snapshot that is to be healed is not there.
+    #[error("the snapshot that is to be healed does not exist")]
+    SnapshotMissing,
+    /// The snapshot that is to be healed is not the one that the stream holds.
+    #[error("the snapshot that is to be healed is not the one in the stream")]
+    SnapshotDiffers,
+    /// What is to be healed is encrypted, and its key is not there.
+    #[error("the target is encrypted, and the key is not loaded")]
+    KeyToHeal,
     /// The target would be encrypted, and its key is not there.
     #[error("the target inherits encryption, and the key is not loaded")]
     NoKey,
@@ -186,13 +198,15 @@ impl BeginError {
             Self::Modified => Errno::ETXTBSY,
             Self::LargeBlocks => Errno::ZFS_ERR_STREAM_LARGE_BLOCK_MISMATCH,
             Self::UnknownFeatures(_) => Errno::ZFS_ERR_UNKNOWN_SEND_STREAM_FEATURE,
-            Self::FeatureDisabled(_) => Errno::ENOTSUP,
+            Self::FeatureDisabled(_) | Self::NothingToHeal | Self::SnapshotDiffers => Errno::ENOTSUP,
             Self::NoSpillFlag => Errno::ZFS_ERR_SPILL_BLOCK_FLAG_MISSING,
             Self::TargetExists | Self::SnapshotExists => Errno::EEXIST,
             Self::TargetBusy => Errno::EBUSY,
             Self::TargetHasChildren | Self::ParentNoFileSystem => Errno::ZFS_ERR_WRONG_PARENT,
-            Self::TargetMissing | Self::ParentMissing | Self::OriginMissing => Errno::ENOENT,
-            Self::NoKey => Errno::EACCES,
+            Self::TargetMissing | Self::ParentMissing | Self::OriginMissing | Self::SnapshotMissing => {
+                Errno::ENOENT
+            }
+            Self::NoKey | Self::KeyToHeal => Errno::EACCES,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod abort;
 mod guids;
+mod heal;
 mod options;
 mod package;
 mod place;
@@ -53,6 +54,9 @@ Examples:
     ssh nas zfs send -t $(zferry -d tank.img get -H -o value receive_resume_token tank/photos) |
         zferry -d tank.img receive -s tank/photos
 
+  Heal what is damaged of a snapshot, from another copy of it:
+    ssh nas zfs send -c pool/photos@friday | zferry -d tank.img receive -c tank/backup/photos@friday
+
   Store what comes uncompressed with zstd:
     zferry -d tank.img receive -v -o compression=zstd tank/logs < logs.zsend"
 )]
@@ -93,8 +97,8 @@ pub(crate) struct Args {
     /// Throw away what was kept of a stream that was cut
     #[arg(short = 'A')]
     abort: bool,
-    /// Not there yet: mend a snapshot
-    #[arg(short = 'c', hide = true)]
+    /// Heal the blocks of a snapshot that is there, and damaged, from a stream of the same snapshot
+    #[arg(short = 'c')]
     heal: bool,
     #[command(flatten)]
     key: KeyOptions,
@@ -173,13 +177,14 @@ impl Args {
         if self.abort && !is_alone {
             return Err(usage("invalid option"));
         }
-        let missing = [(self.heal, "-c")];
-        match missing.into_iter().find(|(is_given, _)| *is_given) {
-            Some((_, option)) => Err(CommandError::failed(format_args!(
-                "cannot receive: {option} is not there yet"
-            ))),
-            None => Ok(target),
-        }
+        Ok(target)
+    }
+
+    /// Whether nothing is asked for that means nothing where a snapshot is healed.
+    const fn may_heal(&self) -> bool {
+        let is_named = self.without_pool || self.last_component;
+        let sets = !self.set.is_empty() || !self.exclude.is_empty();
+        !(is_named || sets || self.force || self.resumable || self.unmounted || self.skip_holds)
     }
 
     const fn naming(&self) -> zferry_replicate::receive::Naming {

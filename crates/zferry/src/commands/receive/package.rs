@@ -106,6 +106,9 @@ pub(super) fn receive<S: Source + Send>(
 ) -> Result<(), CommandError> {
     let list = incoming.take_list().map_err(|error| invalid(&error))?;
     let package = Package::read(session, incoming, list.as_ref())?;
+    if session.args.heal {
+        return receive_all(session, incoming, &package);
+    }
     let received = replicate_all(session, incoming, &package);
     let raw = package.header.as_ref().filter(|header| header.is_raw);
     if let (Some(header), Some(top)) = (raw, session.received_top()) {

@@ -161,15 +161,15 @@ impl<'a> Place<'a> {
     }
 
     /// The snapshot that the stream of a clone continues.
-    pub(super) fn origin(
+    pub(super) fn origin_of(
         &self,
-        route: &Route<'_>,
+        begin: &Begin,
         destination: &Destination,
     ) -> Result<Option<String>, CommandError> {
-        if !route.begin.flags.contains(BeginFlags::CLONE) {
+        if !begin.flags.contains(BeginFlags::CLONE) {
             return Ok(None);
         }
-        let found = self.find_guid(&destination.dataset, route.begin.from_guid)?;
+        let found = self.find_guid(&destination.dataset, begin.from_guid)?;
         let name = destination.snapshot_name();
         let missing = || {
             CommandError::failed(format_args!(
@@ -177,6 +177,17 @@ impl<'a> Place<'a> {
             ))
         };
         found.map(Some).ok_or_else(missing)
+    }
+
+    /// The guid of the snapshot that `destination` names, where it is there.
+    pub(super) fn snapshot_guid(&self, destination: &Destination) -> Result<Option<u64>, CommandError> {
+        let name = destination.snapshot_name();
+        let Some(pool) = self.pool() else {
+            return Ok(None);
+        };
+        let found = DslPool::new(pool).dataset(&name);
+        let found = found.map_err(|error| cannot_open(&name, error))?;
+        Ok(found.map(|snapshot| snapshot.phys.guid))
     }
 
     /// The snapshot with this guid that is nearest to a name.

@@ -151,6 +151,29 @@ pub(super) struct Tokens {
     pub(super) now: Option<String>,
 }
 
+/// A corrective receive failed where for zfs(8) the kernel does it.
+pub(super) fn unhealed(
+    action: Action,
+    error: &ReceiveError,
+    begin: &Begin,
+    destination: &Destination,
+) -> CommandError {
+    let told = |why: &str| action.error(why).hint(error);
+    match error.errno() {
+        Errno::EACCES => told("key must be loaded to do a non-raw corrective recv on an encrypted dataset."),
+        Errno::ECKSUM | Errno::ZFS_ERR_STREAM_TRUNCATED => {
+            told("corrective receive was not able to reconstruct the data needed for healing.")
+        }
+        Errno::ENOTSUP => told("stream is not compatible with the data in the pool."),
+        Errno::ENOENT => told("dataset does not exist"),
+        Errno::EBUSY => told("dataset is busy"),
+        _ => {
+            let request = Request::new(destination.clone());
+            failed(action, error, begin, &request, &Tokens::default())
+        }
+    }
+}
+
 /// The receive failed where for zfs(8) the kernel does it.
 pub(super) fn failed(
     action: Action,

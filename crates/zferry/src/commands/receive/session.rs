@@ -1,5 +1,6 @@
 //! One stream, alone or of a package: as `zfs_receive_one` in `lib/libzfs/libzfs_sendrecv.c` has it.
 
+use super::heal;
 use super::options::{PropertyOptions, Scope};
 use super::package::Package;
 use super::place::{Place, Route, Verdict, Yield};
@@ -29,7 +30,7 @@ pub(super) struct Session<'a> {
     properties: PropertyOptions<'a>,
     place: Option<Place<'a>>,
     /// How long the input is, in bytes, if that is known.
-    length: Option<u64>,
+    pub(super) length: Option<u64>,
     /// The first dataset that something was received into.
     top: Option<String>,
     /// Whether anything was.
@@ -57,7 +58,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn place(&self) -> Result<&Place<'a>, CommandError> {
+    pub(super) fn place(&self) -> Result<&Place<'a>, CommandError> {
         let closed = || CommandError::failed("cannot receive: the pool is closed");
         self.place.as_ref().ok_or_else(closed)
     }
@@ -100,6 +101,9 @@ impl<'a> Session<'a> {
         incoming: &mut Incoming<S>,
         package: Option<&Package<'_>>,
     ) -> Result<(), CommandError> {
+        if self.args.heal {
+            return heal::receive(self, incoming, package);
+        }
         let begin = incoming.begin().clone();
         sentences::check_features(&begin)?;
         let (destination, action, mut request) = self.request(&begin, package)?;
@@ -174,6 +178,20 @@ impl<'a> Session<'a> {
             .summarise(received.bytes.saturating_sub(BEGIN_BYTES), started)
     }
 
+    /// Where a stream goes by its name.
+    pub(super) fn destination(
+        &self,
+        begin: &Begin,
+        package: Option<&Package<'_>>,
+    ) -> Result<Destination, CommandError> {
+        let sent = begin.to_name.to_string();
+        let named = match package {
+            Some(package) => Destination::within(self.target, self.naming, &sent, package.sent_dataset()),
+            None => Destination::new(self.target, self.naming, &sent),
+        };
+        named.map_err(|error| sentences::destination(&error))
+    }
+
     /// Where a stream goes, what is to be done with it, and what is asked for.
     fn request(
         &self,
@@ -182,11 +200,7 @@ impl<'a> Session<'a> {
     ) -> Result<(Destination, Action, Request), CommandError> {
         let sent = begin.to_name.to_string();
         let part = package.and_then(|package| package.part(begin.to_guid));
-        let named = match package {
-            Some(package) => Destination::within(self.target, self.naming, &sent, package.sent_dataset()),
-            None => Destination::new(self.target, self.naming, &sent),
-        };
-        let named = named.map_err(|error| sentences::destination(&error))?;
+        let named = self.destination(begin, package)?;
         // The streams of a package know their origins.
         let given = self.properties.origin().filter(|_| package.is_none());
         let action = Action::of(begin, given.is_some());
@@ -206,7 +220,7 @@ impl<'a> Session<'a> {
                 Some(origin.to_owned())
             }
             None => {
-                let found = place.origin(&route, &named)?;
+                let found = place.origin_of(begin, &named)?;
                 if let Some(origin) = &found {
                     self.tell(format_args!("found clone origin {origin}"))?;
                 }
@@ -248,19 +262,22 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn announce(&self, begin: &Begin, destination: &Destination) -> Result<(), CommandError> {
+    pub(super) fn announce(&self, begin: &Begin, destination: &Destination) -> Result<(), CommandError> {
         let verb = if self.args.dry_run {
             "would receive"
         } else {
             "receiving"
         };
+        let purpose = if self.args.heal { "corrective " } else { "" };
         let kind = if begin.from_guid == 0 {
             "full"
         } else {
             "incremental"
         };
         let (sent, name) = (&begin.to_name, destination.snapshot_name());
-        self.tell(format_args!("{verb} {kind} stream of {sent} into {name}"))
+        self.tell(format_args!(
+            "{verb} {purpose}{kind} stream of {sent} into {name}"
+        ))
     }
 
     /// Says something, where much is to be said.
@@ -296,7 +313,7 @@ impl<'a> Session<'a> {
 const ENCRYPTION_OFF: u64 = 2;
 
 /// What zfs(8) has read before the kernel counts.
-const BEGIN_BYTES: u64 = 312;
+pub(super) const BEGIN_BYTES: u64 = 312;
 
 /// Gives a snapshot its own properties and holds.
 fn adorn(
@@ -327,7 +344,7 @@ fn adorn(
 }
 
 /// Reads a stream that is not received.
-fn skip<S: Source>(incoming: &mut Incoming<S>) -> Result<(), CommandError> {
+pub(super) fn skip<S: Source>(incoming: &mut Incoming<S>) -> Result<(), CommandError> {
     match incoming.skip() {
         Ok(_) => Ok(()),
         Err(error) => Err(sentences::unreadable().hint(error)),

@@ -1,5 +1,6 @@
 //! `zferry receive`.
 
+mod corrective;
 mod encrypted;
 mod existing;
 mod made;

@@ -77,7 +77,8 @@ impl PoolWriter {
         self.table_remove(DIRECTORY, name).map(drop)
     }
 
-    fn is_logged_by_head(&mut self) -> Result<bool, Error> {
+    /// Whether the log of errors has a table for each head.
+    pub(in crate::writer) fn is_logged_by_head(&mut self) -> Result<bool, Error> {
         Ok(self.feature_count(Feature::HeadErrlog)? > 0)
     }
 
