@@ -38,12 +38,17 @@ impl Made {
 
     /// A stream with this BEGIN.
     pub(crate) fn with(endian: Endian, begin: Begin) -> Self {
+        Self::with_list(endian, begin, &[])
+    }
+
+    /// A stream with this BEGIN, and a list behind it.
+    pub(crate) fn with_list(endian: Endian, begin: Begin, list: &[u8]) -> Self {
         let made = Self {
             bytes: Vec::new(),
             sum: Fletcher4::new(endian),
             endian,
         };
-        made.record(Record::Begin(begin), &[])
+        made.record(Record::Begin(begin), list)
     }
 
     pub(crate) fn record(mut self, record: Record, payload: &[u8]) -> Self {

@@ -18,4 +18,5 @@ mod existing;
 mod made;
 mod refused;
 mod resumed;
+mod senders;
 mod support;
