@@ -53,7 +53,8 @@ const VICTIMS: &[Victim] = &[
         words: &["receive", "killed/x", STEP],
     },
     Victim {
-        before: &[&["receive", "killed/x", STEP]],
+        // Nothing goes over what has snapshots.
+        before: &[&["destroy", "killed/x@a"]],
         words: &["receive", "-F", "killed/x", FULL],
     },
     Victim {
