@@ -201,6 +201,17 @@ impl Life {
         for snapshot in life.snapshots().filter(|snapshot| snapshot.holds > 0) {
             self.must(world, &ours(&["release", "tag", &snapshot.name]))?;
         }
+        // What is a clone of something below itself cannot go, here or in OpenZFS, before it is promoted.
+        for dataset in life.below_root() {
+            let below = format!("{}/", dataset.name);
+            if dataset
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.starts_with(&below))
+            {
+                self.must(world, &ours(&["promote", &dataset.name]))?;
+            }
+        }
         while let Some(dataset) = Inventory::read(world, LIFE)?.below_root().first() {
             self.must(world, &ours(&["destroy", "-R", &dataset.name]))?;
         }
