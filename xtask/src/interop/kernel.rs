@@ -2,7 +2,7 @@
 //! import it without a word, to show the files, attributes and volumes that were sent, and to go on with it; so with each
 //! snapshot of the chains, which were received step by step; and zferry
 //! has to go on from there. So with what is encrypted: received raw, made here, received below that, and under keys that
-//! changed. What the kernel is asked is in `kernel.sh`.
+//! changed. Before that, both heal the same damage ([`heal`]). What the kernel is asked is in `kernel.sh`.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use zferry_fixtures::{Corpus, corpus, target, workspace};
 
 use super::chains::CHAINS;
+use super::heal;
 use super::pool::{POOL, examine};
 use super::receive::{Stream, accepted_by_fsck, streams};
 use crate::tools::{self, check, fresh, output, shown, succeed};
@@ -42,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
         return Ok(());
     };
     let session = Session::new(&corpus)?;
+    heal::run(&machine, &corpus, &session.zferry)?;
     let received = session.fill(&corpus)?;
     examine(&session.folder)?;
     accepted_by_fsck(&session.image())?;

@@ -4,6 +4,7 @@
 mod byte_order;
 mod chains;
 mod cut;
+mod heal;
 mod kernel;
 mod packages;
 mod plan;
