@@ -50,7 +50,7 @@ fn rewrite(bytes: &[u8]) {
     let mut records = Vec::new();
     while let Ok(Some(record)) = reader.next() {
         match (record.place, record.record.clone()) {
-            (Place::PackageBegin, Record::Begin(begin)) => writer.begin_package(begin, record.payload),
+            (Place::PackageBegin, Record::Begin(begin)) => writer.begin_package(*begin, record.payload),
             (Place::PackageHeaderEnd, _) => Ok(()),
             (Place::PackageEnd, _) => writer.end_package(),
             (_, other) => writer.record(&other, record.payload),

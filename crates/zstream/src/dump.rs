@@ -13,7 +13,7 @@ use zferry_wire::{u64_from_usize, usize_from_u64};
 use crate::checksum::Slashed;
 use crate::error::{StreamError, StreamErrorKind};
 use crate::raw::{LIST_LIMIT, RawReader, RawRecord};
-use crate::record::{Begin, CHECKSUM_OFFSET, RECORD_SIZE, Record, RecordError, RecordType, stored_checksum};
+use crate::record::{Begin, CHECKSUM_OFFSET, RECORD_SIZE, Record, RecordError, RecordType};
 use crate::source::Source;
 use crate::verify::{Counts, RecordCount};
 
@@ -119,8 +119,7 @@ impl<S: Source> Dump<S> {
             self.bytes = self.bytes.saturating_add(payload);
             let is_begin = matches!(raw.record, Record::Begin(_));
             if self.options.checksums && !is_begin {
-                let stated = stored_checksum(&raw.header, raw.endian);
-                writeln!(output, "    checksum = {}", Slashed(stated))?;
+                writeln!(output, "    checksum = {}", Slashed(raw.stored))?;
             }
         }
         Ok(())

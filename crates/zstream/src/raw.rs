@@ -32,8 +32,9 @@ pub(crate) struct RawRecord {
     /// Where the record begins, in bytes from the stream's first.
     pub(crate) position: u64,
     pub(crate) endian: Endian,
-    pub(crate) header: Header,
     pub(crate) record: Record,
+    /// What its last 32 bytes say: its own checksum, but the end of the name in a BEGIN.
+    pub(crate) stored: Checksum,
     /// The running sum before the record.
     pub(crate) before: Checksum,
     /// The running sum behind the record's first 280 bytes, which its own checksum should state.
@@ -47,7 +48,7 @@ impl RawRecord {
         if let Record::Begin(_) = self.record {
             return None;
         }
-        Some(stored_checksum(&self.header, self.endian)).filter(|&stated| stated != checksum::ZERO)
+        Some(self.stored).filter(|&stated| stated != checksum::ZERO)
     }
 
     /// Checks the record's own checksum.
@@ -88,6 +89,8 @@ pub(crate) struct RawReader<S> {
     endian: Option<Endian>,
     /// Whether everything so far is closed by an END.
     closed: bool,
+    /// The record that was read last. It stays here, for it is longer than all that is said of it.
+    header: Header,
     sum: Fletcher4,
     summing: bool,
     /// What was shown of the source and is still to be consumed.
@@ -111,6 +114,7 @@ impl<S: Source> RawReader<S> {
             position: 0,
             endian: None,
             closed: true,
+            header: [0; RECORD_SIZE],
             sum: Fletcher4::new(Endian::OURS),
             summing: true,
             shown: 0,
@@ -123,6 +127,11 @@ impl<S: Source> RawReader<S> {
             summing: false,
             ..self
         }
+    }
+
+    /// The 312 bytes of the record that was read last.
+    pub(crate) const fn header(&self) -> &Header {
+        &self.header
     }
 
     /// Where the next record or payload begins.
@@ -149,7 +158,7 @@ impl<S: Source> RawReader<S> {
             .source
             .window(RECORD_SIZE)
             .map_err(|error| fail(error.into()))?;
-        let Some(&header) = window.first_chunk::<RECORD_SIZE>() else {
+        let Some(header) = window.first_chunk::<RECORD_SIZE>() else {
             let got = u64_from_usize(window.len());
             return match (got, self.endian) {
                 (0, None) => Err(fail(StreamErrorKind::Empty)),
@@ -160,16 +169,17 @@ impl<S: Source> RawReader<S> {
                 )),
             };
         };
-        let endian = self.endian_at(&header).map_err(fail)?;
-        let (before, own) = self.sum_header(endian, &header);
-        let record = Record::decode(&header, endian).map_err(|error| {
-            // A type that there is not is damage, where a checksum says so.
-            let stated = stored_checksum(&header, endian);
+        self.header = *header;
+        let endian = self.endian().map_err(fail)?;
+        let (before, own) = self.sum_header(endian);
+        let stored = stored_checksum(&self.header, endian);
+        let record = Record::decode(&self.header, endian).map_err(|error| {
             fail(match error {
-                RecordError::UnknownType(id) if self.summing && stated != checksum::ZERO && stated != own => {
+                // A type that there is not is damage, where a checksum says so.
+                RecordError::UnknownType(id) if self.summing && stored != checksum::ZERO && stored != own => {
                     StreamErrorKind::Checksum {
                         record_type: RecordType(id),
-                        stated,
+                        stated: stored,
                         computed: own,
                     }
                 }
@@ -182,21 +192,21 @@ impl<S: Source> RawReader<S> {
         Ok(Some(RawRecord {
             position,
             endian,
-            header,
             record,
+            stored,
             before,
             own,
         }))
     }
 
-    /// The order of the record that stands next: what its magic says for a BEGIN, and that of the stream for others.
-    fn endian_at(&self, header: &Header) -> Result<Endian, StreamErrorKind> {
-        match (Begin::endian_of(header), self.endian) {
+    /// The order of the record in `header`: what its magic says for a BEGIN, and that of the stream for others.
+    fn endian(&self) -> Result<Endian, StreamErrorKind> {
+        match (Begin::endian_of(&self.header), self.endian) {
             (Some(endian), _) => Ok(endian),
             (None, None) => Err(StreamErrorKind::BadMagic),
             // The END of a package comes behind streams of perhaps another order.
             (None, Some(endian))
-                if self.closed && RecordType::of(header, endian.swapped()) == RecordType::END =>
+                if self.closed && RecordType::of(&self.header, endian.swapped()) == RecordType::END =>
             {
                 Ok(endian.swapped())
             }
@@ -204,14 +214,15 @@ impl<S: Source> RawReader<S> {
         }
     }
 
-    /// Moves the running sum over a record. Gives it as it was before, and as it was behind the first 280 bytes.
-    fn sum_header(&mut self, endian: Endian, header: &Header) -> (Checksum, Checksum) {
-        let record_type = RecordType::of(header, endian);
+    /// Moves the running sum over the record in `header`. Gives it as it was before, and as it was behind the first 280
+    /// bytes.
+    fn sum_header(&mut self, endian: Endian) -> (Checksum, Checksum) {
+        let record_type = RecordType::of(&self.header, endian);
         if record_type == RecordType::BEGIN {
             self.sum = Fletcher4::new(endian);
         }
         let before = self.sum.checksum();
-        let (fields, stated) = header.split_at(CHECKSUM_OFFSET);
+        let (fields, stated) = self.header.split_at(CHECKSUM_OFFSET);
         if self.summing {
             self.sum.update(fields);
         }
@@ -227,9 +238,14 @@ impl<S: Source> RawReader<S> {
 
     /// The payload of the record that was just read.
     pub(crate) fn payload(&mut self, record: &RawRecord) -> Result<&[u8], StreamError> {
+        self.with_payload(record).map(|(_, payload)| payload)
+    }
+
+    /// The record that was just read, and its payload.
+    pub(crate) fn with_payload(&mut self, record: &RawRecord) -> Result<(&Header, &[u8]), StreamError> {
         let length = payload_length(record)?;
         if length == 0 {
-            return Ok(&[]);
+            return Ok((&self.header, &[]));
         }
         let wanted = usize_from_u64(length);
         let position = self.position;
@@ -245,7 +261,7 @@ impl<S: Source> RawReader<S> {
         }
         self.shown = wanted;
         self.position = position.saturating_add(length);
-        Ok(payload)
+        Ok((&self.header, payload))
     }
 
     /// Reads the payload of the record that was just read into `payloads`, and says where it is.

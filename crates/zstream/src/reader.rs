@@ -50,7 +50,7 @@ pub struct StreamRecord<'a> {
     /// The record.
     pub record: Record,
     /// Its 312 bytes as they stand in the stream.
-    pub header: Header,
+    pub header: &'a Header,
     /// What follows it.
     pub payload: &'a [u8],
 }
@@ -153,12 +153,15 @@ impl<S: Source> StreamReader<S> {
     pub fn next_into(
         &mut self,
         payloads: &mut Payloads,
-    ) -> Result<Option<(StreamRecord<'static>, Range<usize>)>, StreamError> {
+    ) -> Result<Option<(StreamRecord<'_>, Range<usize>)>, StreamError> {
         let Some((raw, place)) = self.step()? else {
             return Ok(None);
         };
         let payload = self.raw.payload_into(&raw, payloads)?;
-        Ok(Some((StreamRecord::new(raw, place, &[]), payload)))
+        Ok(Some((
+            StreamRecord::new(raw, place, (self.raw.header(), &[])),
+            payload,
+        )))
     }
 
     /// The payload of the record that [`step`](Self::step) gave.
@@ -178,13 +181,13 @@ impl<S: Source> StreamReader<S> {
         let Some((raw, place)) = self.step()? else {
             return Ok(None);
         };
-        let payload = if wants_payload(&raw.record) {
-            self.raw.payload(&raw)?
+        let bytes = if wants_payload(&raw.record) {
+            self.raw.with_payload(&raw)?
         } else {
             self.raw.pass_payload(&raw)?;
-            &[]
+            (self.raw.header(), &[][..])
         };
-        Ok(Some(StreamRecord::new(raw, place, payload)))
+        Ok(Some(StreamRecord::new(raw, place, bytes)))
     }
 
     /// The next record without its payload, which must be read or passed over next, and where it stands.
@@ -211,13 +214,13 @@ impl<S: Source> StreamReader<S> {
 }
 
 impl<'a> StreamRecord<'a> {
-    fn new(raw: RawRecord, place: Place, payload: &'a [u8]) -> Self {
+    fn new(raw: RawRecord, place: Place, (header, payload): (&'a Header, &'a [u8])) -> Self {
         Self {
             position: raw.position,
             place,
             endian: raw.endian,
             record: raw.record,
-            header: raw.header,
+            header,
             payload,
         }
     }

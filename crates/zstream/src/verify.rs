@@ -192,7 +192,7 @@ fn is_summed(record: &StreamRecord<'_>) -> bool {
     match record.record {
         Record::Begin(_) => false,
         Record::End(_) => true,
-        _ => stored_checksum(&record.header, record.endian) != checksum::ZERO,
+        _ => stored_checksum(record.header, record.endian) != checksum::ZERO,
     }
 }
 
@@ -327,7 +327,7 @@ impl Stream {
             });
         }
         self.guid = Some(found);
-        let summed = stored_checksum(&record.header, record.endian) != checksum::ZERO;
+        let summed = stored_checksum(record.header, record.endian) != checksum::ZERO;
         if self.summed && !summed {
             return Err(Reason::NoChecksum(record_type));
         }
@@ -374,7 +374,7 @@ fn unused_bytes(record: &StreamRecord<'_>) -> Result<(), Reason> {
     let offset = match record.record {
         // What lies behind the end of the name counts as part of it.
         Record::Begin(_) => None,
-        _ => unclaimed::first_set(&record.header, record.record.record_type()),
+        _ => unclaimed::first_set(record.header, record.record.record_type()),
     };
     match offset {
         None => Ok(()),

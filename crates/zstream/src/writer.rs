@@ -18,7 +18,7 @@
 //! #   to_name: StreamName::new("pool/fs@snap").unwrap() };
 //!
 //! let mut summer = Summer::new(Endian::Little);
-//! let mut header = Record::Begin(begin).encode(Endian::Little);
+//! let mut header = Record::Begin(Box::new(begin)).encode(Endian::Little);
 //! summer.stamp(&mut header, &Fletcher4::new(Endian::Little));
 //!
 //! let bonus = [0; 168];
@@ -188,7 +188,7 @@ impl<W: Write> StreamWriter<W> {
     /// # Errors
     /// [`WriteError`]
     pub fn begin(&mut self, begin: Begin, payload: &[u8]) -> Result<(), WriteError> {
-        self.record(&Record::Begin(begin), payload)
+        self.record(&Record::Begin(Box::new(begin)), payload)
     }
 
     /// Closes the stream of the snapshot with this guid.

@@ -129,7 +129,7 @@ fn make(path: &PathBuf, times: u64, output: ChildStdin) -> Result<()> {
         let mut is_file = false;
         while let Some(read) = reader.next()? {
             match read.record {
-                Record::Begin(begin) if pass == 0 => writer.begin(begin, read.payload)?,
+                Record::Begin(begin) if pass == 0 => writer.begin(*begin, read.payload)?,
                 Record::End(end) if is_last => writer.end(end.to_guid)?,
                 Record::Begin(_) | Record::End(_) => {}
                 record => {

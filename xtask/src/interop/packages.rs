@@ -105,7 +105,7 @@ fn parts(path: &Path) -> Result<(String, Vec<Part>)> {
                 let name = begin.to_name.to_string();
                 sent = name.split('@').next().unwrap_or_default().to_owned();
             }
-            Record::Begin(begin) => open = Some((begin, position)),
+            Record::Begin(begin) => open = Some((*begin, position)),
             _ => {}
         }
         if place == Place::StreamEnd

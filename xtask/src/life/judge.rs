@@ -226,7 +226,7 @@ impl Sums {
             let (record, is_data) = match read.record {
                 Record::Begin(begin) => {
                     let to_name = StreamName::new("")?;
-                    (Record::Begin(Begin { to_name, ..begin }), false)
+                    (Record::Begin(Box::new(Begin { to_name, ..*begin })), false)
                 }
                 Record::Write(write) => {
                     let key = DedupKey::default();

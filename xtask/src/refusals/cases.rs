@@ -125,7 +125,7 @@ impl Templates {
             let whole = begun.clone().end();
             whole.get(..end).map(<[u8]>::to_vec).context("no stream")
         };
-        let again = Record::Begin(self.full.begin.clone());
+        let again = Record::Begin(Box::new(self.full.begin.clone()));
         let mut large = self.full.begin.clone();
         large.payload_length = 300 << 20;
         let mut header = Record::Object(object(1, 19)).encode(Endian::Little);
@@ -144,7 +144,7 @@ impl Templates {
             Case::new(
                 "list too large",
                 "judge/new@a",
-                Record::Begin(large).encode(Endian::Little).to_vec(),
+                Record::Begin(Box::new(large)).encode(Endian::Little).to_vec(),
             )
             .of_library(),
             Case::new("cut within BEGIN", "judge/new@a", cut(100)?).of_command(),

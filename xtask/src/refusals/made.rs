@@ -27,7 +27,7 @@ impl Made {
             bytes: Vec::new(),
             sum: Fletcher4::new(Endian::Little),
         };
-        Ok(made.record(Record::Begin(begin), payload))
+        Ok(made.record(Record::Begin(Box::new(begin)), payload))
     }
 
     /// A full stream of a file system, with these features.
@@ -125,10 +125,10 @@ impl Template {
                     if !read.payload.is_empty() {
                         list = Some(NvList::decode(read.payload, &Limits::default())?);
                     }
-                    found = Some(begin);
+                    found = Some(*begin);
                 }
                 Record::End(_) => {}
-                _ => records.push((without_checksum(read.header), read.payload.to_vec())),
+                _ => records.push((without_checksum(*read.header), read.payload.to_vec())),
             }
         }
         Ok(Self {

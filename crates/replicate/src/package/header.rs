@@ -59,7 +59,7 @@ pub(super) fn records(name: &str, features: FeatureFlags, list: &[u8]) -> Result
         to_name: StreamName::new(name).map_err(|_| PackageError::NameTooLong(name.to_owned()))?,
     };
     let mut summer = Summer::new(Endian::OURS);
-    let mut begin = Record::Begin(begin).encode(Endian::OURS);
+    let mut begin = Record::Begin(Box::new(begin)).encode(Endian::OURS);
     summer.stamp(&mut begin, &Fletcher4::of(list, Endian::OURS));
     let end = summer.end_of_package_header();
     Ok([&begin, list, &end].concat())

@@ -143,7 +143,7 @@ impl Opening {
             payload => NvList::decode(payload, &Limits::default()).map(|(list, _)| Some(list)),
         };
         Some(Self {
-            begin: begin.clone(),
+            begin: Begin::clone(begin),
             endian: record.endian,
             list,
         })

@@ -74,7 +74,8 @@ impl<'a, S: Source> Reading<'a, S> {
                 self.is_done = true;
                 return Ok(());
             }
-            let (position, end, record) = (read.position, self.reader.position(), read.record);
+            let (position, record) = (read.position, read.record);
+            let end = self.reader.position();
             // What nothing follows was not sent to its end, and the sum in the next header is over this payload, too.
             self.reader.look_ahead()?;
             self.rules

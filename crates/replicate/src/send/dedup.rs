@@ -74,11 +74,11 @@ pub fn deduplicate(input: impl Read, output: impl Write) -> Result<Deduplicated,
         };
         match (next.place, next.record) {
             (Place::PackageBegin, Record::Begin(begin)) => {
-                writer.begin_package(marked(begin), next.payload)?;
+                writer.begin_package(marked(*begin), next.payload)?;
             }
             (Place::PackageHeaderEnd, _) => {}
             (Place::PackageEnd, _) => writer.end_package()?,
-            (Place::StreamBegin, Record::Begin(begin)) => writer.begin(marked(begin), next.payload)?,
+            (Place::StreamBegin, Record::Begin(begin)) => writer.begin(marked(*begin), next.payload)?,
             (Place::StreamEnd, Record::End(end)) => writer.end(end.to_guid)?,
             (_, Record::Write(write)) => match blocks.first_of(&write, next.payload) {
                 Some(first) => {

@@ -104,7 +104,7 @@ pub(super) fn run(
             progress,
             records: 0,
         };
-        let mut emitted = emitter.record(&Record::Begin(plan.begin.clone()), &plan.list);
+        let mut emitted = emitter.record(&Record::Begin(Box::new(plan.begin.clone())), &plan.list);
         while emitted.is_ok() {
             let Ok(expected) = ordered_receiver.recv() else {
                 break;

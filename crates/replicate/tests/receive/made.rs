@@ -48,7 +48,7 @@ impl Made {
             sum: Fletcher4::new(endian),
             endian,
         };
-        made.record(Record::Begin(begin), list)
+        made.record(Record::Begin(Box::new(begin)), list)
     }
 
     pub(crate) fn record(mut self, record: Record, payload: &[u8]) -> Self {

@@ -96,7 +96,7 @@ fn turned(stream: &[u8], content: Content) -> Option<Vec<u8>> {
                 };
                 let begin = Begin {
                     payload_length: u32::try_from(list.len()).unwrap(),
-                    ..begin
+                    ..*begin
                 };
                 made = Some(Made::with_list(Endian::Big, begin, &list));
             }

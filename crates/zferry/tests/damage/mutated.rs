@@ -73,7 +73,7 @@ pub(crate) fn parts(stream: &[u8]) -> Vec<Part> {
     let mut parts = Vec::new();
     while let Some(read) = reader.next().unwrap() {
         parts.push(Part {
-            header: read.header,
+            header: *read.header,
             payload: read.payload.to_vec(),
             endian: read.endian,
             is_stamped: read.header[CHECKSUM..] != [0; 32],

@@ -109,10 +109,12 @@ pub enum RecordError {
 }
 
 /// One record, without its payload and its checksum.
+///
+/// A BEGIN is several times as large as any other and there is but one in a stream, so it lies elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is the structure of that name")]
 pub enum Record {
-    Begin(Begin),
+    Begin(Box<Begin>),
     Object(Object),
     FreeObjects(FreeObjects),
     Write(Write),
@@ -135,7 +137,7 @@ impl Record {
         let record_type = RecordType(reader.u32()?);
         let payload_length = reader.u32()?;
         Ok(match record_type {
-            RecordType::BEGIN => Self::Begin(Begin::decode(reader, payload_length)?),
+            RecordType::BEGIN => Self::Begin(Box::new(Begin::decode(reader, payload_length)?)),
             RecordType::OBJECT => Self::Object(Object::decode(reader)?),
             RecordType::FREEOBJECTS => Self::FreeObjects(FreeObjects::decode(reader)?),
             RecordType::WRITE => Self::Write(Write::decode(reader)?),

@@ -170,7 +170,7 @@ fn ranges() -> impl Strategy<Value = Record> {
 /// Any record with any numbers in it.
 fn records() -> impl Strategy<Value = Record> {
     prop_oneof![
-        begins().prop_map(Record::Begin),
+        begins().prop_map(|begin| Record::Begin(Box::new(begin))),
         objects().prop_map(Record::Object),
         writes().prop_map(Record::Write),
         references().prop_map(Record::WriteByRef),

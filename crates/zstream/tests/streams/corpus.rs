@@ -41,7 +41,9 @@ fn what_is_read_is_written_again_to_the_byte() {
         let mut writer = StreamWriter::new(Vec::new());
         for (place, record, payload) in crate::support::take_apart(&stream) {
             match (place, record) {
-                (Place::PackageBegin, Record::Begin(begin)) => writer.begin_package(begin, &payload).unwrap(),
+                (Place::PackageBegin, Record::Begin(begin)) => {
+                    writer.begin_package(*begin, &payload).unwrap();
+                }
                 (Place::PackageHeaderEnd, _) => {}
                 (Place::PackageEnd, _) => writer.end_package().unwrap(),
                 (_, record) => writer.record(&record, &payload).unwrap(),

@@ -108,7 +108,7 @@ fn begin(
         from_guid: guids.0,
         to_name: StreamName::new(name).unwrap(),
     };
-    (place, Record::Begin(begin), list.to_vec())
+    (place, Record::Begin(Box::new(begin)), list.to_vec())
 }
 
 fn bytes(length: u64, seed: u8) -> Vec<u8> {

@@ -215,7 +215,7 @@ fn falsified(stream: &[u8]) -> Vec<u8> {
     let (mut reader, mut made) = (StreamReader::new(stream), Vec::new());
     let mut sum = Fletcher4::new(Endian::Little);
     while let Some(read) = reader.next().unwrap() {
-        let mut header = read.header;
+        let mut header = *read.header;
         let mut payload = read.payload.to_vec();
         let stamp = |header: &mut [u8], sum: &Fletcher4| {
             for (word, to) in sum.checksum().0.into_iter().zip(header.chunks_exact_mut(8)) {

@@ -353,15 +353,15 @@ fn with_header(package: &[u8], encoding: Encoding, endian: Endian) -> Vec<u8> {
     let mut reader = StreamReader::new(package);
     let first = reader.next().unwrap().unwrap();
     let begin = match first.record {
-        Record::Begin(begin) => Some(begin),
+        Record::Begin(begin) => Some(*begin),
         _ => None,
     };
     let (list, _) = NvList::decode(first.payload, &Limits::default()).unwrap();
     let list = list.encode(encoding, endian);
-    let begin = Record::Begin(Begin {
+    let begin = Record::Begin(Box::new(Begin {
         payload_length: u32::try_from(list.len()).unwrap(),
         ..begin.unwrap()
-    });
+    }));
     let mut summer = Summer::new(endian);
     let mut header = begin.encode(endian);
     summer.stamp(&mut header, &Fletcher4::of(&list, endian));
