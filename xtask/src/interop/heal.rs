@@ -23,12 +23,16 @@ const CASES: [(&str, &str); 6] = [
     ("basic/vol@b", "basic-vol-b-c"),
     ("crypt/gcm@a", "crypt-gcm-raw-a"),
     ("crypt/ccm@a", "crypt-ccm-raw-a"),
-    ("gang/fs@s", "gang"),
+    ("gang/fs@s", SENT),
 ];
+/// The one that is not in the corpus but sent from its pool by zferry, with `-c`.
+const SENT: &str = "gang-c";
 /// The one that zferry cannot heal from: its library compresses with lz4 otherwise than the kernel.
 const KERNEL_ALONE: &str = "basic-fs-c";
 /// Where block pointers count from, in bytes.
 const DATA: u64 = 4 << 20;
+/// In the second word of where a block is: that there is only a gang header.
+const GANG: u64 = 1 << 63;
 /// How many bytes of a block are damaged.
 const DAMAGED: usize = 16;
 /// Files, directories and volumes: what the kernel heals, and does not need before it can.
@@ -49,9 +53,16 @@ pub(super) fn run(machine: &Path, corpus: &Corpus, zferry: &Path) -> Result<()> 
     fs::write(folder.join("heal.sh"), include_str!("heal.sh"))?;
     let mut cases = String::new();
     for (number, (snapshot, stream)) in (0..).zip(CASES) {
-        fs::copy(corpus.stream(stream), folder.join(format!("{stream}.zsend")))?;
         let pool = snapshot.split('/').next().unwrap_or_default();
         let original = corpus.file(&format!("{pool}.img"));
+        let source = folder.join(format!("{stream}.zsend"));
+        if stream == SENT {
+            let mut send = Command::new(zferry);
+            send.arg("-d").arg(&original).args(["send", "-c", snapshot]);
+            succeed(send.stdout(File::create(&source)?))?;
+        } else {
+            fs::copy(corpus.stream(stream), &source)?;
+        }
         let wounds = wounds(&original, snapshot)?;
         ensure!(wounds.len() > 3, "{snapshot} has too few blocks");
         for side in ["kernel", "ours"] {
@@ -70,8 +81,7 @@ pub(super) fn run(machine: &Path, corpus: &Corpus, zferry: &Path) -> Result<()> 
         let ours = folder.join("ours").join(number.to_string());
         let mut heal = Command::new(zferry);
         heal.arg("-d").arg(&ours).args(["receive", "-c", snapshot]);
-        heal.stdin(File::open(corpus.stream(stream))?)
-            .stdout(Stdio::null());
+        heal.stdin(File::open(&source)?).stdout(Stdio::null());
         if stream == KERNEL_ALONE {
             let status = heal.stderr(Stdio::null()).status()?;
             ensure!(
@@ -129,12 +139,12 @@ fn wounds(image: &Path, snapshot: &str) -> Result<Vec<Wound>> {
             return Ok(());
         }
         for dva in pointer.dvas() {
-            // Behind the header of what is in pieces, the first follows.
-            let behind = if dva.gang { 512 } else { 0 };
-            let offset = DATA.saturating_add(dva.offset).saturating_add(behind);
-            if dva.gang && dva.allocated <= 512 {
-                continue;
-            }
+            let offset = DATA.saturating_add(dva.offset);
+            let offset = if dva.gang {
+                first_piece(&file, offset)?
+            } else {
+                offset
+            };
             let mut was = [0; DAMAGED];
             file.read_exact_at(&mut was, offset)
                 .map_err(anyhow::Error::from)?;
@@ -144,6 +154,22 @@ fn wounds(image: &Path, snapshot: &str) -> Result<Vec<Wound>> {
     });
     done.map_err(|stop| anyhow!("{snapshot} cannot be walked: {stop:?}"))?;
     Ok(wounds)
+}
+
+/// Where the first piece of the block is whose gang header is at `header`: what the first pointer there states, unless
+/// that is in pieces, too.
+fn first_piece(file: &File, mut header: u64) -> Result<u64> {
+    loop {
+        let mut word = [0; 8];
+        file.read_exact_at(&mut word, header.saturating_add(8))?;
+        let word = u64::from_le_bytes(word);
+        let offset = DATA.saturating_add((word & !GANG).saturating_mul(512));
+        if word & GANG == 0 {
+            return Ok(offset);
+        }
+        ensure!(offset != header, "the gang header at {header} leads to itself");
+        header = offset;
+    }
 }
 
 fn wound(image: &Path, wounds: &[Wound]) -> Result<()> {
