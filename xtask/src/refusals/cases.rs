@@ -22,6 +22,8 @@ pub(super) struct Case {
     pub(super) is_of_library: bool,
     /// What zfs(8) refuses, or the kernel before it looks at the stream, so that the library has nothing to say.
     pub(super) is_of_command: bool,
+    /// Why zferry's words are not held to those of zfs(8), where that is worth knowing.
+    pub(super) other_words: Option<&'static str>,
     /// Why zferry refuses it although OpenZFS does not.
     pub(super) only_ours: Option<&'static str>,
 }
@@ -35,6 +37,7 @@ impl Case {
             options: Vec::new(),
             is_of_library: false,
             is_of_command: false,
+            other_words: None,
             only_ours: None,
         }
     }
@@ -46,6 +49,13 @@ impl Case {
 
     pub(super) fn of_library(mut self) -> Self {
         self.is_of_library = true;
+        self
+    }
+
+    /// The errno is OpenZFS's, the words are not, for a reason.
+    pub(super) fn in_other_words(mut self, why: &'static str) -> Self {
+        self.is_of_library = true;
+        self.other_words = Some(why);
         self
     }
 
@@ -280,10 +290,9 @@ impl Templates {
             Case::new("origin's dataset does not exist", "judge/new@b", step(plain)?)
                 .with(&["-o", &over("judge/none@a")]),
             Case::new("origin is no snapshot", "judge/new@b", step(plain)?).with(&["-o", &over("judge/fs")]),
-            // zfs(8) aborts over this one.
             Case::new("origin in another pool", "judge/new@b", step(plain)?)
                 .with(&["-o", &over("bare@a")])
-                .of_library(),
+                .in_other_words("zfs(8) calls it an internal error and aborts"),
             Case::new("origin is another", "judge/new@b", step(plain)?).with(&["-o", &over("judge/fs@b")]),
             Case::new("a name with %", "judge/%new@a", full(plain)?).of_command(),
         ])

@@ -105,6 +105,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 failures.push(format!("{}: errno {}, OpenZFS's {theirs}", case.what, ours.0));
             }
         }
+        if let Some(why) = case.other_words {
+            println!(
+                "errno {} for '{}', in words of zferry's own: {why}",
+                ours.0, case.what
+            );
+        }
         if !case.is_of_library && case.only_ours.is_none() && theirs != Outcome::NotJudged {
             for_kernel.push(case);
         }

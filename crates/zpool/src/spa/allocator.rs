@@ -4,6 +4,7 @@
 //! sequential and copies lie far apart. With several top-level vdevs, each gets a part in turn. What is chosen depends
 //! on nothing but the pool and the order of the requests.
 
+use super::gang::GANG_HEADER_BYTES;
 use super::metaslab::{Held, Late, Metaslab};
 use super::space::TopVdevSpace;
 use super::space_map::{Logged, SpaceMapPhys};
@@ -11,7 +12,7 @@ use super::{BlockPointer, BlockReader, Dva};
 use crate::dmu::ObjectSet;
 use crate::{Corrupt, Error, Txg};
 use std::collections::BTreeMap;
-use zferry_wire::{usize_from_u32, usize_from_u64};
+use zferry_wire::{u64_from_usize, usize_from_u32, usize_from_u64};
 
 /// After how many commits freed space may be taken again: the uberblocks before the last lead to whole pools until then.
 const DEFER: u64 = 2;
@@ -260,15 +261,23 @@ impl Allocator {
         })
     }
 
+    /// Gives the space of one copy back; of a gang block, that of the header.
     pub(crate) fn free_dva(&mut self, dva: Dva) -> Result<(), Error> {
-        if dva.gang {
-            return Err(Error::ReadOnly("gang blocks cannot be freed".to_owned()));
-        }
-        let end = dva.offset.saturating_add(dva.allocated);
+        // A pointer to a gang says what all of it takes.
+        let allocated = if dva.gang {
+            let shift = self
+                .tops
+                .get(usize_from_u32(dva.vdev))
+                .map_or(9, |top| top.ashift);
+            u64_from_usize(GANG_HEADER_BYTES).max(1_u64.checked_shl(shift).unwrap_or(0))
+        } else {
+            dva.allocated
+        };
+        let end = dva.offset.saturating_add(allocated);
         self.metaslab_of(dva)?.free(dva.offset, end)
     }
 
-    /// Gives the space of a block back.
+    /// Gives the space of all copies back; see [`BlockWriter::free`](super::BlockWriter::free) for gang blocks.
     pub(crate) fn free(&mut self, pointer: &BlockPointer) -> Result<(), Error> {
         pointer.dvas().try_for_each(|dva| self.free_dva(dva))
     }

@@ -70,8 +70,15 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Gives the space of a block back.
+    /// Gives the space of a block back; of a gang block, that of its headers and of its pieces.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where a gang header cannot be read, or says what cannot be: then nothing is given back.
     pub(crate) fn free(&mut self, pointer: &BlockPointer) -> Result<(), Error> {
+        if pointer.dvas().any(|dva| dva.gang) {
+            let parts = self.reader.gang_parts(pointer)?;
+            return parts.iter().try_for_each(|part| self.allocator.free(part));
+        }
         self.allocator.free(pointer)
     }
 

@@ -14,12 +14,12 @@
 use super::read::BlockReader;
 use super::{BlockPointer, Dva};
 use crate::vdev::Address;
-use crate::{Attempt, Txg};
+use crate::{Attempt, Corrupt, Error, Txg};
 use zferry_blocks::checksum::{EMBEDDED_SIZE, embedded_endian, verify_embedded, verify_embedded_folded};
 use zferry_wire::{Endian, usize_from_u64};
 
 /// The size of a gang header in every pool without the feature `dynamic_gang_header`, in bytes.
-const HEADER_BYTES: usize = 512;
+pub(super) const GANG_HEADER_BYTES: usize = 512;
 /// How deep gangs of gangs may go. Each level divides a block of at most 16 MiB by up to three.
 const DEPTH_MAX: u32 = 16;
 /// How much may go wrong before a block is given up. Gangs that lead back to themselves would else be tried in each of
@@ -104,7 +104,7 @@ impl BlockReader {
             verify_embedded
         };
         let first = pointer.dvas().next().unwrap_or(dva);
-        for size in [HEADER_BYTES, sector.unwrap_or(HEADER_BYTES)] {
+        for size in [GANG_HEADER_BYTES, sector.unwrap_or(GANG_HEADER_BYTES)] {
             let mut header = vec![0; size];
             let verifier = [u64::from(first.vdev), first.offset, pointer.physical_birth().0, 0];
             let mut endian = Endian::OURS;
@@ -135,5 +135,37 @@ impl BlockReader {
         let mut pieces = headers.filter_map(|dva| self.read_gang_header(pointer, dva, &mut Vec::new()));
         let pieces = pieces.next()?;
         Some(pieces.into_iter().filter(|piece| !piece.is_hole()).collect())
+    }
+
+    /// All that a gang block lies in: itself, which is its headers; its pieces; and theirs, where they are gangs.
+    ///
+    /// Pieces are together as long as their block, so that there are never more on a level than the block has sectors.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where no copy of a header can be read, or where the pieces cannot be those of their block.
+    pub(crate) fn gang_parts(&self, pointer: &BlockPointer) -> Result<Vec<BlockPointer>, Error> {
+        let wrong = |pointer: &BlockPointer, why: &str| Corrupt::new(format!("{pointer}: {why}"));
+        let mut parts = Vec::new();
+        let mut waiting = vec![(*pointer, 0_u32)];
+        while let Some((part, depth)) = waiting.pop() {
+            parts.push(part);
+            if !part.dvas().any(|dva| dva.gang) {
+                continue;
+            }
+            if depth >= DEPTH_MAX {
+                return Err(wrong(&part, "gang blocks nested too deep").into());
+            }
+            let pieces = self.gang_pieces(&part);
+            let pieces = pieces.ok_or_else(|| wrong(&part, "no copy of its gang header can be read"))?;
+            let sizes = pieces.iter().map(BlockPointer::physical_size);
+            let is_possible = pieces
+                .iter()
+                .all(|piece| !piece.is_embedded() && piece.physical_size() > 0);
+            if !is_possible || sizes.fold(0, u64::saturating_add) != part.physical_size() {
+                return Err(wrong(&part, "its gang header leads to other pieces").into());
+            }
+            waiting.extend(pieces.into_iter().map(|piece| (piece, depth.saturating_add(1))));
+        }
+        Ok(parts)
     }
 }
