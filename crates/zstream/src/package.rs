@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zferry_nvlist::NvList;
 
+use crate::flags::FeatureFlags;
 use crate::record::Begin;
 
 /// Why a package is not whole although each of its streams is.
@@ -53,6 +54,9 @@ pub(crate) struct Package {
     to_snapshot: String,
     /// A full replication package (`-R` without a source): every dataset begins in it.
     full: bool,
+    /// It goes on with one that was cut, whose first streams the receiver has: what comes before the first stream here is
+    /// not known.
+    is_rest: bool,
     promises: BTreeMap<String, Promise>,
     reached: BTreeMap<String, u64>,
 }
@@ -81,6 +85,7 @@ impl Package {
         Self {
             full: !list.contains("fromsnap") && !list.flag("not_recursive"),
             to_snapshot,
+            is_rest: false,
             promises,
             reached: BTreeMap::new(),
         }
@@ -91,9 +96,11 @@ impl Package {
         let name = begin.to_name.to_string();
         let dataset = name.split('@').next().unwrap_or_default();
         let from = begin.from_guid;
+        let is_first = self.reached.is_empty();
+        self.is_rest |= is_first && begin.features().contains(FeatureFlags::RESUMING);
         match self.reached.get(dataset) {
             Some(&last) if last != from => return Err(PackageError::Gap { name, from, last }),
-            None if self.full && from != 0 => {
+            None if self.full && from != 0 && !self.is_rest => {
                 let origin = self.promises.get(dataset).and_then(|promise| promise.origin);
                 if origin != Some(from) {
                     return Err(PackageError::NoBeginning { name, from });
@@ -108,7 +115,9 @@ impl Package {
     /// The package ends.
     pub(crate) fn end(&self) -> Result<(), PackageError> {
         for (dataset, promise) in &self.promises {
-            if promise.to_guid.is_some() && self.reached.get(dataset) != promise.to_guid.as_ref() {
+            let reached = self.reached.get(dataset);
+            let came_before = self.is_rest && reached.is_none();
+            if promise.to_guid.is_some() && reached != promise.to_guid.as_ref() && !came_before {
                 return Err(PackageError::Missing {
                     dataset: dataset.clone(),
                     snapshot: self.to_snapshot.clone(),

@@ -37,10 +37,12 @@ mod properties;
 pub use error::{Notice, PackageError};
 pub use order::{StreamStart, SubStream};
 
+use crate::send::{Resolved, ResumeError};
 use std::io::{self, Write};
 use zferry_wire::Endian;
 use zferry_zpool::dsl::{Dataset, DslPool};
 use zferry_zstream::flags::FeatureFlags;
+use zferry_zstream::token::ResumeToken;
 use zferry_zstream::writer::end_of_package;
 
 /// The longest list that OpenZFS sends and receives unless told otherwise, in bytes: four blocks of the largest size.
@@ -214,6 +216,27 @@ impl Package {
     #[must_use]
     pub fn streams(&self) -> &[SubStream] {
         &self.streams
+    }
+
+    /// Goes on with a package that was cut within one of its streams, of which the receiver has this token. The streams
+    /// before that one are left out, and so is it itself: it is what this returns, and is sent first.
+    ///
+    /// # Errors
+    /// [`ResumeError`], where the stream is none of the package, too, or would start from another snapshot.
+    pub fn go_on(&mut self, dsl: &DslPool<'_>, token: &ResumeToken) -> Result<Resolved, ResumeError> {
+        let is_same = |stream: &&SubStream| stream.guid == token.to_guid;
+        // A snapshot may be there twice, as a copy of itself.
+        let by_name = |stream: &SubStream| is_same(&stream) && stream.name == token.to_name;
+        let place = self.streams.iter().position(by_name);
+        let place = place.or_else(|| self.streams.iter().position(|stream| is_same(&stream)));
+        let Some(place) = place else {
+            return Err(ResumeError::NotInPackage(token.to_name.clone()));
+        };
+        let interrupted = self.streams.drain(..=place).next_back();
+        let interrupted = interrupted.ok_or_else(|| ResumeError::NotInPackage(token.to_name.clone()))?;
+        let mut resolved = interrupted.resolve(dsl)?;
+        resolved.go_on(dsl, token)?;
+        Ok(resolved)
     }
 
     /// Whether everything that was asked for is among the streams. What is not, there was a [`Notice`] of.

@@ -13,6 +13,8 @@ use zferry_zpool::dsl::DslPool;
 pub struct SubStream {
     /// The full name of the snapshot.
     pub name: String,
+    /// Its guid.
+    pub guid: u64,
     /// What it is sent from.
     pub from: StreamStart,
 }
@@ -194,7 +196,11 @@ impl Planner<'_> {
                 continue;
             }
             let from = self.start(dataset, last);
-            self.streams.push(SubStream { name, from });
+            self.streams.push(SubStream {
+                name,
+                guid: snapshot.guid,
+                from,
+            });
             last = Some(&snapshot.name);
         }
         self.reaches_end = seen_to;

@@ -19,7 +19,7 @@ pub fn restore_encryption_roots(
     header: &PackageHeader<'_>,
     top: &str,
 ) -> Result<(), Error> {
-    let Some(tree) = LocalTree::gather(&DslPool::new(writer.pool()), top, "")? else {
+    let Some(tree) = LocalTree::gather(&DslPool::new(writer.pool()), top, "", false)? else {
         return Ok(());
     };
     let mut is_changed = false;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use zferry_zpool::dsl::{DatasetPhys, DslDir, DslPool};
+use zferry_zpool::dsl::{Dataset, DatasetFlags, DatasetPhys, DslDir, DslPool};
 use zferry_zpool::{Corrupt, Error, Txg};
 
 /// A file system or volume that is there.
@@ -28,7 +28,13 @@ pub(super) struct LocalTree {
 
 impl LocalTree {
     /// Looks at a dataset and all below it; `None` where it is not there. `from` is the incremental source, behind the `@`.
-    pub(super) fn gather(dsl: &DslPool<'_>, top: &str, from: &str) -> Result<Option<Self>, Error> {
+    /// With `spares_unfinished`, datasets are left out of which a receive was interrupted.
+    pub(super) fn gather(
+        dsl: &DslPool<'_>,
+        top: &str,
+        from: &str,
+        spares_unfinished: bool,
+    ) -> Result<Option<Self>, Error> {
         let Some(dir) = dsl.dir(top)? else {
             return Ok(None);
         };
@@ -40,7 +46,10 @@ impl LocalTree {
                 let twice = format!("directory {} lies in two places", dir.number);
                 return Err(Corrupt::new(twice).into());
             }
-            let Some(own) = tree.add(dsl, &dir, parent_guid, from)? else {
+            let is_unfinished = |head: &Dataset| head.phys.flags.contains(DatasetFlags::INCONSISTENT);
+            let head = dsl.head(&dir)?;
+            let head = head.filter(|head| !(spares_unfinished && is_unfinished(head)));
+            let Some(own) = tree.add(dsl, &dir, head, parent_guid, from)? else {
                 continue;
             };
             for (name, _) in dsl.children(&dir)?.into_iter().rev() {
@@ -59,10 +68,11 @@ impl LocalTree {
         &mut self,
         dsl: &DslPool<'_>,
         dir: &Arc<DslDir>,
+        head: Option<Dataset>,
         parent_guid: u64,
         from: &str,
     ) -> Result<Option<u64>, Error> {
-        let Some(head) = dsl.head(dir)? else {
+        let Some(head) = head else {
             return Ok(None);
         };
         let mut by_age = Vec::new();

@@ -33,6 +33,7 @@ pub struct Replication<'a> {
     top: &'a str,
     is_forced: bool,
     names_top: bool,
+    spares_unfinished: bool,
     process: u32,
     sequence: u32,
     notify: &'a mut dyn FnMut(&Event),
@@ -87,10 +88,17 @@ impl<'a> Replication<'a> {
             top,
             is_forced,
             names_top,
+            spares_unfinished: false,
             process,
             sequence: 0,
             notify,
         })
+    }
+
+    /// Whether datasets are passed over of which a receive was interrupted that another stream is to go on with. They have
+    /// no snapshots yet by which they could be known, so they would go with what the sender does not have.
+    pub const fn spare_unfinished(&mut self, spares: bool) {
+        self.spares_unfinished = spares;
     }
 
     /// Does what can be done.
@@ -99,7 +107,12 @@ impl<'a> Replication<'a> {
     /// Where the pool cannot be read or written.
     pub fn run(&mut self, writer: &mut PoolWriter) -> Result<Outcome, ReceiveError> {
         for _ in 0..PASSES_MAX {
-            let gathered = LocalTree::gather(&DslPool::new(writer.pool()), self.top, self.from)?;
+            let gathered = LocalTree::gather(
+                &DslPool::new(writer.pool()),
+                self.top,
+                self.from,
+                self.spares_unfinished,
+            )?;
             let Some(tree) = gathered else {
                 (self.notify)(&Event::Missing(self.top.to_owned()));
                 return Ok(Outcome::Left);

@@ -61,6 +61,12 @@ pub enum ResumeError {
     /// The bookmark is gone that listed what was left out.
     #[error("no appropriate redaction bookmark exists")]
     NoRedaction,
+    /// The snapshot of the token is none of the package's.
+    #[error("'{0}' is not among the streams of this package")]
+    NotInPackage(String),
+    /// The package's stream of the snapshot starts from another one than the token's.
+    #[error("the stream of '{0}' in this package has another source than the one that was interrupted")]
+    OtherSource(String),
     /// Source and snapshot no longer belong together, or cannot be read.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -102,15 +108,30 @@ impl Resolved {
             }
         };
         let mut resolved = Self::find(dsl, &to, from.as_deref())?;
-        if let Some(snapshots) = &token.redact_snapshots {
-            resolved.redact_for(dsl, snapshots)?;
+        resolved.go_on(dsl, token)?;
+        Ok(resolved)
+    }
+
+    /// Goes on where `token` says.
+    ///
+    /// # Errors
+    /// [`ResumeError`], where that is of other snapshots, too.
+    pub fn go_on(&mut self, dsl: &DslPool<'_>, token: &ResumeToken) -> Result<(), ResumeError> {
+        if self.source.guid != token.to_guid {
+            return Err(ResumeError::NotInPackage(token.to_name.clone()));
         }
-        resolved.source.resume = (token.object != 0 || token.offset != 0).then_some(ResumePoint {
+        if self.source.from.as_ref().map(|from| from.guid) != token.from_guid {
+            return Err(ResumeError::OtherSource(self.source.name.clone()));
+        }
+        if let Some(snapshots) = &token.redact_snapshots {
+            self.redact_for(dsl, snapshots)?;
+        }
+        self.source.resume = (token.object != 0 || token.offset != 0).then_some(ResumePoint {
             object: token.object,
             offset: token.offset,
             bytes: token.bytes,
         });
-        Ok(resolved)
+        Ok(())
     }
 
     /// Leaves out what a redaction bookmark for these snapshots lists.

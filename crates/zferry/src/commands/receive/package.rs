@@ -107,7 +107,8 @@ pub(super) fn receive<S: Source + Send>(
     let list = incoming.take_list().map_err(|error| invalid(&error))?;
     let package = Package::read(session, incoming, list.as_ref())?;
     if session.args.heal {
-        return receive_all(session, incoming, &package);
+        let first = incoming.next_stream();
+        return receive_all(session, incoming, &package, first);
     }
     let received = replicate_all(session, incoming, &package);
     let raw = package.header.as_ref().filter(|header| header.is_raw);
@@ -145,15 +146,19 @@ fn replicate_all<S: Source + Send>(
             let (is_forced, process) = (session.args.force, std::process::id());
             Replication::new(header, &top, is_forced, names_top, process, &mut notify)
         });
+    let first = incoming.next_stream();
     let Some(mut replication) = replication else {
-        return receive_all(session, incoming, package);
+        return receive_all(session, incoming, package, first);
     };
+    let goes_on = first.is_ok() && incoming.begin().features().contains(FeatureFlags::RESUMING);
+    replication.spare_unfinished(goes_on);
     // What comes of it now does not matter: the streams may bring what it lacks.
     replicate(&mut replication, session.writer()?)?;
-    let received = receive_all(session, incoming, package);
+    let received = receive_all(session, incoming, package, first);
     if let Err(error) = &received {
         error.report();
     }
+    replication.spare_unfinished(received.is_err() && session.args.resumable);
     let outcome = replicate(&mut replication, session.writer()?)?;
     if received.is_err() || outcome == Outcome::Left {
         return Err(CommandError::reported());
@@ -176,16 +181,17 @@ fn replicate(replication: &mut Replication<'_>, writer: &mut PoolWriter) -> Resu
     outcome.map_err(|error| CommandError::failed(format_args!("cannot receive: {error}")))
 }
 
+/// Receives streams until there are no more. `first` says whether there is one, whose BEGIN has been read.
 fn receive_all<S: Source + Send>(
     session: &mut Session<'_>,
     incoming: &mut Incoming<S>,
     package: &Package<'_>,
+    first: Result<bool, ReceiveError>,
 ) -> Result<(), CommandError> {
-    while incoming
-        .next_stream()
-        .map_err(|error| sentences::no_begin(&error))?
-    {
+    let mut next = first;
+    while next.map_err(|error| sentences::no_begin(&error))? {
         session.receive(incoming, Some(package))?;
+        next = incoming.next_stream();
     }
     Ok(())
 }

@@ -106,6 +106,9 @@ impl<'a> Session<'a> {
         }
         let begin = incoming.begin().clone();
         sentences::check_features(&begin)?;
+        if self.args.resumable && self.passes_over(&begin, package)? {
+            return skip(incoming);
+        }
         let (destination, action, mut request) = self.request(&begin, package)?;
         let mut tokens = Tokens {
             before: self.place()?.token(&destination.dataset),
@@ -161,7 +164,11 @@ impl<'a> Session<'a> {
                 tokens.now = self.place()?.token(&destination.dataset);
                 // What is kept of the stream keeps a pool that was made for it, too.
                 self.has_received |= tokens.now.is_some();
-                return Err(failed(error, &request, &tokens));
+                let mut failed = failed(error, &request, &tokens);
+                if package.is_some() && tokens.now.is_some() {
+                    failed = failed.hint(PACKAGE_HINT);
+                }
+                return Err(failed);
             }
         };
         self.has_received = true;
@@ -176,6 +183,22 @@ impl<'a> Session<'a> {
         }
         self.args
             .summarise(received.bytes.saturating_sub(BEGIN_BYTES), started)
+    }
+
+    /// Whether a dataset of a package came before the package was cut between two streams, so that there is no token to go on
+    /// with. zfs(8) refuses to make it once more.
+    fn passes_over(&mut self, begin: &Begin, package: Option<&Package<'_>>) -> Result<bool, CommandError> {
+        if package.is_none() || Action::of(begin, false) != Action::NEW {
+            return Ok(false);
+        }
+        let destination = self.destination(begin, package)?;
+        let is_known = self.place()?.snapshot_guid(&destination)? == Some(begin.to_guid);
+        if is_known {
+            let name = destination.snapshot_name();
+            self.tell(format_args!("snap {name} already exists; ignoring"))?;
+            self.top.get_or_insert(destination.dataset);
+        }
+        Ok(is_known)
     }
 
     /// Where a stream goes by its name.
@@ -308,6 +331,10 @@ impl<'a> Session<'a> {
         Ok(progress::during(reporter, || progress.bytes(), work))
     }
 }
+
+/// What zfs(8) cannot do, and so does not say, where a package was cut.
+const PACKAGE_HINT: &str = "The rest of the whole package is sent by zferry send, with this token beside the options and the snapshot that the \
+     package was made of.";
 
 /// `encryption=off`.
 const ENCRYPTION_OFF: u64 = 2;

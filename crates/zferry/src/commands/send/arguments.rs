@@ -17,6 +17,7 @@ zferry send [-DLPVbcehnpsvw] [--skip-damaged] [-i|-I SNAPSHOT] [-R [-X DATASET[,
        zferry send [-DLPVcenvw] [-i SNAPSHOT|BOOKMARK] FILESYSTEM|VOLUME|SNAPSHOT
        zferry send [-DLPVbcehnpv] [-i SNAPSHOT|BOOKMARK] --redact BOOKMARK SNAPSHOT
        zferry send [-PVenv] -t <receive_resume_token>
+       zferry send [-DLPVbcehnpsvw] [-i|-I SNAPSHOT] [-R [-X DATASET[,DATASET]...]] -t <receive_resume_token> SNAPSHOT
        zferry send [-PVnv] --saved FILESYSTEM|VOLUME";
 
 /// Send a snapshot, or what changed since an earlier one, as a stream on standard output
@@ -38,6 +39,9 @@ Examples:
   Send a file system and everything below it, with all snapshots up to one, and what changed since a week later:
     zferry -d tank.img send -R tank/home@monday > home.zsend
     zferry -d tank.img send -R -I @monday tank/home@next > home-next.zsend
+
+  Go on with that where its receiver was interrupted:
+    zferry -d tank.img send -t TOKEN -R -I @monday tank/home@next | ssh backup zferry receive -s pool/home
 
   Send an encrypted snapshot as it is, without its key, or in the clear:
     zferry -d tank.img send -w tank/safe@monday > monday.zsend
@@ -97,7 +101,9 @@ pub(crate) struct Args {
     /// Leave out what this redaction bookmark of the same file system lists
     #[arg(short = 'd', long, value_name = "BOOKMARK")]
     pub(super) redact: Option<String>,
-    /// Go on with a send whose receiver was interrupted: the value of its property receive_resume_token
+    /// Go on with a send whose receiver was interrupted: the value of its property receive_resume_token. With the options
+    /// and the snapshot that a package was made of (-R, -I, -p, -b, -h), the rest of the package is sent; without them, that
+    /// of the one stream
     #[arg(short = 't', long = "resume", value_name = "TOKEN")]
     pub(super) token: Option<String>,
     /// Send what an interrupted receive into this file system or volume brought

@@ -26,7 +26,8 @@ pub(crate) use arguments::Args;
 
 pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
     check_exclusions(args)?;
-    if let Some(token) = &args.token {
+    let goes_on = args.token.is_some() && args.has_header() && args.snapshot.is_some();
+    if let Some(token) = args.token.as_ref().filter(|_| !goes_on) {
         if args.source().is_some() || args.has_header() || args.redact.is_some() || args.saved {
             return Err(usage("invalid flags combined with -t"));
         }
@@ -35,6 +36,9 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<(), CommandError> {
         }
         args.refuse_terminal()?;
         return resume::run(paths, args, token);
+    }
+    if goes_on && (args.redact.is_some() || args.saved) {
+        return Err(usage("invalid flags combined with -t"));
     }
     let Some(to) = &args.snapshot else {
         return Err(usage("missing snapshot argument"));
@@ -112,6 +116,12 @@ fn single(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandError> {
     args.load_key(&dsl, to)?;
     let cannot_find = |error| not_found(to, from.as_deref(), error);
     let mut resolved = Resolved::find(&dsl, to, from.as_deref()).map_err(cannot_find)?;
+    let mut options = args.send_options();
+    if let Some(token) = resume::token(args)? {
+        options = options.with_token(&token);
+        let going_on = resolved.go_on(&dsl, &token);
+        going_on.map_err(|error| resume::describe(&token, error))?;
+    }
     if let Some(bookmark) = &args.redact {
         let bookmark = bookmark
             .split_once('#')
@@ -125,7 +135,7 @@ fn single(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandError> {
         });
         package = Some(around.map_err(|error| describe(&error, to))?);
     }
-    send_resolved(&pool, args, &resolved, package.as_ref(), args.send_options())
+    send_resolved(&pool, args, &resolved, package.as_ref(), options)
 }
 
 /// Sends one snapshot, in a package if there is one.

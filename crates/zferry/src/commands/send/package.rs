@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use zferry_replicate::package::{Package, Span, Start, SubStream};
-use zferry_replicate::send::{Progress, ResolveError};
+use zferry_replicate::send::{Progress, ResolveError, Resolved, SendOptions};
 use zferry_zpool::dsl::{Dataset, DslPool, check_entity_name};
 
-use super::{Args, damage, describe, output, print_estimate};
+use super::{Args, damage, describe, output, print_estimate, resume};
 use crate::courtesy::beside_writers;
 use crate::error::CommandError;
 use crate::output::nice::nice_bytes;
@@ -48,11 +48,19 @@ pub(super) fn run(paths: &Paths, args: &Args, to: &str) -> Result<(), CommandErr
     let package = Package::gather(&dsl, dataset, &span, &args.package_options(), &mut |notice| {
         args.notify(&notice);
     });
-    let package = package.map_err(|error| describe(&error, to))?;
+    let mut package = package.map_err(|error| describe(&error, to))?;
     args.load_key(&dsl, to)?;
+    let (mut options, mut interrupted) = (args.send_options(), None);
+    if let Some(token) = resume::token(args)? {
+        options = options.with_token(&token);
+        let going_on = package.go_on(&dsl, &token);
+        interrupted = Some(going_on.map_err(|error| resume::describe(&token, error))?);
+    }
     let sending = Sending {
         dsl: &dsl,
         args,
+        options,
+        interrupted,
         package: &package,
     };
     sending.run()
@@ -116,6 +124,9 @@ fn check_name(name: &str, shown: &str) -> Result<(), CommandError> {
 struct Sending<'a, 'p> {
     dsl: &'a DslPool<'p>,
     args: &'a Args,
+    options: SendOptions,
+    /// The stream that was interrupted, and goes before the others.
+    interrupted: Option<Resolved>,
     package: &'a Package,
 }
 
@@ -158,6 +169,13 @@ impl Sending<'_, '_> {
     /// How large the streams will be together, in bytes; said of each and of all.
     fn estimate(&self) -> Result<u64, CommandError> {
         let mut total = 0_u64;
+        if let Some(interrupted) = &self.interrupted {
+            let (name, from) = (interrupted.name(), interrupted.from_name());
+            let size = interrupted.estimate(self.dsl, self.options);
+            total = size.map_err(|error| self.args.cannot_send(name, error))?;
+            self.args
+                .say(&mut |out| print_estimate(out, self.args, name, from, total))?;
+        }
         for stream in self.package.streams() {
             let size = match self.estimate_of(stream) {
                 Ok(size) => size,
@@ -192,43 +210,46 @@ impl Sending<'_, '_> {
     fn estimate_of(&self, stream: &SubStream) -> Result<u64, String> {
         let resolved = stream.resolve_for_estimate(self.dsl);
         let resolved = resolved.map_err(|error| error.to_string())?;
-        let size = resolved.estimate(self.dsl, self.args.send_options());
+        let size = resolved.estimate(self.dsl, self.options);
         size.map_err(|error| error.to_string())
     }
 
     /// Writes the package. It stops at the first stream that fails, and leaves the package without its end.
     fn send(&self, output: &mut dyn Write, whole: &Progress, total: Option<u64>) -> Result<(), CommandError> {
         self.package.begin(output)?;
+        if let Some(interrupted) = &self.interrupted {
+            self.send_one(interrupted, output, whole, total)?;
+        }
         for stream in self.package.streams() {
-            let source = stream
+            let resolved = stream
                 .resolve(self.dsl)
-                .map_err(|error| cannot_send(stream, &error))?
-                .source;
-            let (own, reporter);
-            let (progress, reporter) = if self.args.is_verbose() {
-                own = Progress::default();
-                reporter = self.args.reporter(&stream.name, total, false);
-                (&own, reporter)
-            } else {
-                (whole, progress::Reporter::Silent)
-            };
-            let sent = progress::during(
-                reporter,
-                || progress.bytes(),
-                || {
-                    damage::send_as_asked(
-                        self.dsl.pool(),
-                        self.args,
-                        &source,
-                        self.args.send_options(),
-                        output,
-                        progress,
-                    )
-                },
-            );
-            sent.map_err(|error| self.args.cannot_send(&stream.name, error))?;
+                .map_err(|error| cannot_send(stream, &error))?;
+            self.send_one(&resolved, output, whole, total)?;
         }
         Ok(self.package.end(output)?)
+    }
+
+    fn send_one(
+        &self,
+        resolved: &Resolved,
+        output: &mut dyn Write,
+        whole: &Progress,
+        total: Option<u64>,
+    ) -> Result<(), CommandError> {
+        let args = self.args;
+        let (own, reporter);
+        let (progress, reporter) = if args.is_verbose() {
+            own = Progress::default();
+            reporter = args.reporter(resolved.name(), total, false);
+            (&own, reporter)
+        } else {
+            (whole, progress::Reporter::Silent)
+        };
+        let (pool, source) = (self.dsl.pool(), &resolved.source);
+        let send = || damage::send_as_asked(pool, args, source, self.options, output, progress);
+        let sent = progress::during(reporter, || progress.bytes(), send);
+        sent.map_err(|error| args.cannot_send(resolved.name(), error))?;
+        Ok(())
     }
 }
 

@@ -9,22 +9,38 @@ use super::{Args, send_resolved};
 use crate::error::CommandError;
 use crate::pools::Paths;
 
-pub(super) fn run(paths: &Paths, args: &Args, text: &str) -> Result<(), CommandError> {
-    let cannot =
-        |error: &dyn std::fmt::Display| CommandError::failed(format_args!("cannot resume send: {error}"));
+/// The token that the command line gives, once it has been said what is in it.
+pub(super) fn token(args: &Args) -> Result<Option<ResumeToken>, CommandError> {
+    args.token.as_deref().map(|text| read(args, text)).transpose()
+}
+
+fn read(args: &Args, text: &str) -> Result<ResumeToken, CommandError> {
     let list = unpack(text).map_err(|error| cannot(&error))?;
     args.say(&mut |out| write!(out, "resume token contents:\n{}", list.print()))?;
-    let token = ResumeToken::decode(text).map_err(|error| cannot(&error))?;
+    ResumeToken::decode(text).map_err(|error| cannot(&error))
+}
+
+fn cannot(error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::failed(format_args!("cannot resume send: {error}"))
+}
+
+/// Why a stream cannot go on.
+pub(super) fn describe(token: &ResumeToken, error: ResumeError) -> CommandError {
+    match error {
+        ResumeError::Resolve(error) => super::not_found(&token.to_name, None, error),
+        error => cannot(&error),
+    }
+}
+
+pub(super) fn run(paths: &Paths, args: &Args, text: &str) -> Result<(), CommandError> {
+    let token = read(args, text)?;
     let pool = paths.open_pool_of(&token.to_name)?;
     let dsl = DslPool::new(&pool);
     let options = args.send_options().with_token(&token);
     if !options.raw {
         args.load_key(&dsl, &token.to_name)?;
     }
-    let resolved = Resolved::resume(&dsl, &token).map_err(|error| match error {
-        ResumeError::Resolve(error) => super::not_found(&token.to_name, None, error),
-        error => cannot(&error),
-    })?;
+    let resolved = Resolved::resume(&dsl, &token).map_err(|error| describe(&token, error))?;
     send_resolved(&pool, args, &resolved, None, options)
 }
 

@@ -1,7 +1,7 @@
 //! `zferry receive` of packages: whole trees, what is left out of them, their properties and holds, and incremental ones
 //! over what exists. What is expected here, OpenZFS's own `zfs receive` makes and says of the same streams.
 
-use crate::support::{Bench, Words, run, sends};
+use crate::support::{Bench, Words, example_sends, run, sends, sha256};
 use std::path::Path;
 use zferry_fixtures::packages;
 use zferry_nvlist::{Encoding, Endian, Limits, NvList};
@@ -330,6 +330,168 @@ fn what_was_renamed_here_is_found_again() {
         "{said}"
     );
     assert_eq!(tree(receiver.folder(), "tank/t"), tree(sender.folder(), "src/t"));
+}
+
+/// The token with which something below a dataset goes on, if there is one.
+fn token_below(bench: &Bench, top: &str) -> Option<String> {
+    if !bench.names().iter().any(|name| name == top) {
+        return None;
+    }
+    let said = bench.does(&format!(
+        "get -Hr -t filesystem,volume -o value receive_resume_token {top}"
+    ));
+    said.lines().find(|line| *line != "-").map(str::to_owned)
+}
+
+/// Receives what `send` makes of a token, or of none, as `arguments` have it: each time cut behind as many hundredths of
+/// it as `cuts` say, then whole. Says how often there was a token to go on with.
+fn receive_in_pieces(
+    bench: &Bench,
+    arguments: &str,
+    top: &str,
+    cuts: &[usize],
+    send: &dyn Fn(Option<&str>) -> Vec<u8>,
+) -> usize {
+    let (mut token, mut resumed) = (None, 0);
+    for hundredths in cuts {
+        let stream = send(token.as_deref());
+        let cut = stream.get(..stream.len() * hundredths / 100).unwrap();
+        bench.receive(&format!("-s {arguments}"), cut).fails();
+        token = token_below(bench, top);
+        resumed += usize::from(token.is_some());
+    }
+    let said = bench.receive(&format!("-s {arguments}"), &send(token.as_deref()));
+    said.succeeds();
+    resumed
+}
+
+/// The arguments of a send that goes on with `package`.
+fn going_on(package: &str, token: Option<&str>) -> String {
+    token.map_or_else(|| package.to_owned(), |token| format!("-t {token} {package}"))
+}
+
+/// All that is to be the same below two datasets: snapshots and origins, properties, holds, and what snapshots hold.
+fn everything(bench: &Bench, top: &str) -> Vec<String> {
+    let mut found = tree(bench.folder(), top);
+    found.extend(
+        get(bench, "all", top)
+            .into_iter()
+            .filter(|line| line.contains(" received")),
+    );
+    for name in bench
+        .names()
+        .iter()
+        .filter(|name| name.starts_with(top) && name.contains('@'))
+    {
+        found.push(sha256(&bench.sends(&format!("-Lec {name}"))));
+        let holds = bench.does(&["holds", "-H", name]);
+        found.extend(
+            holds
+                .lines()
+                .filter_map(|line| Some(line.rsplit_once('\t')?.0.to_owned())),
+        );
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_package_that_is_cut_goes_on_with_the_rest_of_it() {
+    let package = "-R -h fleet/ship@port";
+    let whole = Bench::new();
+    whole.receive("tank/ship", &sent(package)).succeeds();
+    let expected = everything(&whole, "tank/ship");
+    let mut resumed = 0;
+    for cuts in [
+        &[1][..],
+        &[10, 20, 30],
+        &[35, 60, 5],
+        &[50, 97],
+        &[80, 99, 99],
+        &[99],
+    ] {
+        let bench = Bench::new();
+        let send = |token: Option<&str>| sent(&going_on(package, token));
+        resumed += receive_in_pieces(&bench, "tank/ship", "tank/ship", cuts, &send);
+        assert_eq!(everything(&bench, "tank/ship"), expected, "{cuts:?}");
+        bench.is_sound();
+    }
+    assert!(resumed > 6, "{resumed}");
+}
+
+#[test]
+fn an_incremental_package_that_is_cut_goes_on_with_the_rest_of_it() {
+    let make = || {
+        let (sender, receiver) = sender_and_receiver();
+        for act in [
+            "rename src/t/a src/t/x",
+            "promote src/t/clone",
+            "destroy -r src/t/d",
+        ] {
+            sender.does(act);
+        }
+        sender
+            .receive("src/t/log", &example_sends("harbour/log@monday"))
+            .succeeds();
+        sender
+            .receive("src/t/new", &example_sends("harbour/photos@monday"))
+            .succeeds();
+        snapshot_all(&sender, "three");
+        (sender, receiver)
+    };
+    let package = "-R -p -I @two src/t@three";
+    let (sender, whole) = make();
+    whole.receive("-F tank/t", &sender.sends(package)).succeeds();
+    let expected = tree(sender.folder(), "src/t");
+    assert_eq!(tree(whole.folder(), "tank/t"), expected);
+    for cuts in [&[2, 50][..], &[30, 30, 30], &[60, 90], &[97]] {
+        let (sender, bench) = make();
+        let send = |token: Option<&str>| sender.sends(&going_on(package, token));
+        receive_in_pieces(&bench, "-F tank/t", "tank/t", cuts, &send);
+        assert_eq!(
+            tree(bench.folder(), "tank/t"),
+            tree(sender.folder(), "src/t"),
+            "{cuts:?}"
+        );
+        assert_eq!(
+            bench.sends("-Lec tank/t/new@monday"),
+            whole.sends("-Lec tank/t/new@monday")
+        );
+        bench.is_sound();
+    }
+}
+
+#[test]
+fn a_token_goes_with_its_own_package_alone() {
+    let bench = Bench::new();
+    let package = "-R fleet/ship/bridge@later";
+    let stream = sent(package);
+    let said = bench
+        .receive("-s tank/x", stream.get(..stream.len() - 5000).unwrap())
+        .fails();
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.starts_with("The rest of the whole package is sent by zferry send"),
+        "{said}"
+    );
+    let token = token_below(&bench, "tank/x").unwrap();
+    let image = packages().unwrap().image("fleet");
+    let refused = |arguments: &str| run(&image, &format!("send -t {token} {arguments}")).fails();
+    assert_eq!(
+        refused("-R fleet/gift@kept"),
+        "cannot resume send: 'fleet/ship/bridge@later' is not among the streams of this package\n"
+    );
+    assert_eq!(
+        refused("-R -i @launch fleet/ship/bridge@later"),
+        "cannot resume send: the stream of 'fleet/ship/bridge@later' in this package has another source than the one \
+         that was interrupted\n"
+    );
+    let rest = sent(&going_on(package, Some(&token)));
+    let file = bench.path("rest.zsend");
+    std::fs::write(&file, &rest).unwrap();
+    bench.does(&format!("stream verify {}", file.display()));
+    bench.receive("-s tank/x", &rest).succeeds();
+    assert!(bench.names().contains(&"tank/x@later".to_owned()));
 }
 
 #[test]
