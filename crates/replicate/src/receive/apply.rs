@@ -8,7 +8,7 @@ use super::ReceiveError;
 use super::batch::{Body, Item, Recipe};
 use super::existing::{Fate, free_slots, is_same, make_room};
 use super::payload::{object_type, to_our_order, uncompress};
-use super::resume::{Point, is_spill};
+use super::resume::Point;
 use super::rules::record::RecordFault;
 use std::sync::Arc;
 use zferry_wire::{Endian, u64_from_usize, usize_from_u32};
@@ -116,7 +116,7 @@ impl<'w> Applier<'w> {
     /// Applies the next record.
     pub(super) fn apply(&mut self, item: Item<Body>) -> Result<(), ReceiveError> {
         let (position, end, record_type) = (item.position, item.end, item.record.record_type());
-        let place = Point::of(&item.record);
+        let place = item.record.resume_point();
         self.apply_one(item).map_err(|failure| match failure {
             Failure::Receive(error) => error,
             Failure::Fault(fault) => ReceiveError::Record {
@@ -307,7 +307,7 @@ impl<'w> Applier<'w> {
         let payload = payload
             .get(..usize_from_u32(write.physical_size))
             .unwrap_or(payload);
-        if is_spill(write) {
+        if write.is_spill() {
             let recipe = self.recipe(write.object, true)?;
             let block = self.embedded(&recipe, write, payload);
             return Ok(self.objects()?.set_spill(ObjectNumber(write.object), &block)?);

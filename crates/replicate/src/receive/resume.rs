@@ -27,7 +27,7 @@ use zferry_zpool::spa::Feature;
 use zferry_zpool::zap::ZapValue;
 use zferry_zpool::{DatasetId, Error, PoolWriter};
 use zferry_zstream::flags::FeatureFlags;
-use zferry_zstream::record::{Begin, RECORD_SIZE, Record, WriteEmbedded};
+use zferry_zstream::record::{Begin, RECORD_SIZE};
 use zferry_zstream::token::ResumeToken;
 
 const FROM_GUID: &str = "com.delphix:resume_fromguid";
@@ -79,17 +79,8 @@ impl Point {
         }
     }
 
-    /// Where a record brings it, an object and an offset in it; most bring it nowhere.
-    pub(super) fn of(record: &Record) -> Option<(u64, u64)> {
-        match record {
-            Record::Object(object) => Some((object.object, 0)),
-            Record::Write(write) => Some((write.object, write.offset)),
-            Record::WriteEmbedded(write) if !is_spill(write) => Some((write.object, write.offset)),
-            _ => None,
-        }
-    }
-
-    /// Moves it to where a record brings it that was applied and ends at `end` of the input.
+    /// Moves it to where a record brings it ([`Record::resume_point`](zferry_zstream::record::Record::resume_point)) that was
+    /// applied and ends at `end` of the input.
     pub(super) const fn pass(&mut self, (object, offset): (u64, u64), end: u64) {
         (self.object, self.offset) = (object, offset);
         self.bytes = self.before.saturating_add(end.saturating_sub(self.start));
@@ -108,16 +99,6 @@ impl Point {
         self.noted = self.bytes;
         Ok(())
     }
-}
-
-/// Whether an embedded block is a spill block: OpenZFS's `zfs send -e` sends such a one as if it were data, at the offset
-/// where the number of a spill block, -2, would lie. OpenZFS's own receiver writes it there, and the attributes in it
-/// are lost.
-pub(super) fn is_spill(write: &WriteEmbedded) -> bool {
-    let is_block = write.length >= 512 && write.length.is_multiple_of(512);
-    is_block
-        && u64::from(write.logical_size) == write.length
-        && write.offset == 0_u64.wrapping_sub(write.length.wrapping_mul(2))
 }
 
 /// Notes what stream is received into a new dataset.

@@ -128,6 +128,21 @@ pub enum Record {
 }
 
 impl Record {
+    /// Where this record brings a receive that may be interrupted: an object, and an offset in it, in bytes. Most bring it
+    /// nowhere.
+    ///
+    /// It does not matter that OpenZFS takes a spill block that was sent embedded for data of the file: its offset lies
+    /// behind the end of any file, and a receive that went on there would lose what comes before.
+    #[must_use]
+    pub fn resume_point(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Object(object) => Some((object.object, 0)),
+            Self::Write(write) => Some((write.object, write.offset)),
+            Self::WriteEmbedded(write) if !write.is_spill() => Some((write.object, write.offset)),
+            _ => None,
+        }
+    }
+
     /// Decodes a record whose numbers are in `endian` order.
     ///
     /// # Errors

@@ -211,6 +211,15 @@ pub struct WriteEmbedded {
 }
 
 impl WriteEmbedded {
+    /// Whether this is a spill block: OpenZFS's `zfs send -e` sends such a one as if it were data, at the offset where the
+    /// number of a spill block, -2, would lie. OpenZFS's own receiver writes it there, and the attributes in it are lost.
+    #[must_use]
+    pub fn is_spill(&self) -> bool {
+        let is_block = self.length >= 512 && self.length.is_multiple_of(512);
+        let offset = 0_u64.wrapping_sub(self.length.wrapping_mul(2));
+        is_block && u64::from(self.logical_size) == self.length && self.offset == offset
+    }
+
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, ShortRead> {
         Ok(Self {
             object: reader.u64()?,

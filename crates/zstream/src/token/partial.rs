@@ -116,7 +116,7 @@ fn advance<S: Source>(
         }
         Place::Inside => {
             reader.pass_payload(&raw).map_err(PartialError::Stream)?;
-            if let (Some(progress), Some((object, offset))) = (progress, point_of(&raw.record)) {
+            if let (Some(progress), Some((object, offset))) = (progress, raw.record.resume_point()) {
                 let bytes = reader.position().saturating_sub(progress.start);
                 progress.pending = Some(Point {
                     object,
@@ -149,16 +149,6 @@ fn decode(payload: &[u8]) -> Option<NvList> {
     }
     let limits = Limits::default().with_bytes(payload.len());
     NvList::decode(payload, &limits).ok().map(|(list, _)| list)
-}
-
-/// The object and offset that a record brings a receive to.
-fn point_of(record: &Record) -> Option<(u64, u64)> {
-    match record {
-        Record::Object(object) => Some((object.object, 0)),
-        Record::Write(write) => Some((write.object, write.offset)),
-        Record::WriteEmbedded(write) => Some((write.object, write.offset)),
-        _ => None,
-    }
 }
 
 impl Progress {

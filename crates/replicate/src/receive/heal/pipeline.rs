@@ -5,7 +5,6 @@
 use super::super::batch::{Batch, Item};
 use super::super::pipeline::{FLIGHT_BYTES, KEPT_BYTES, RECORD_BYTES};
 use super::super::reading::Reading;
-use super::super::resume::is_spill;
 use super::super::{Incoming, Progress, ReceiveError};
 use super::{HealReport, Unhealed, is_fatal};
 use crate::budget::Budget;
@@ -193,7 +192,7 @@ impl Form {
             Record::WriteEmbedded(write) => {
                 let payload = body.get(..usize_from_u32(write.physical_size)).unwrap_or(body);
                 let sent = sent(payload, u64::from(write.logical_size), write.compression)?;
-                let offset = Some(write.offset).filter(|_| !is_spill(write));
+                let offset = Some(write.offset).filter(|_| !write.is_spill());
                 Some((write.object, offset, sent))
             }
             Record::Spill(spill) => {
