@@ -26,6 +26,9 @@ const VALUE_MAX: usize = 8192;
 const BLOCK_BYTES_MAX: u64 = 16 << 20;
 const OLD_BLOCK_BYTES_MAX: u64 = 128 << 10;
 
+/// A limit on what lies below a dataset that limits nothing.
+const NO_LIMIT: u64 = u64::MAX;
+
 /// When a property is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
@@ -297,6 +300,9 @@ fn needed(name: &str, number: u64) -> Option<Feature> {
         ("checksum" | "dedup", 12) => Some(Feature::Skein),
         ("checksum" | "dedup", 13) => Some(Feature::EdonR),
         ("checksum" | "dedup", 14) => Some(Feature::Blake3),
+        ("filesystem_limit" | "snapshot_limit", _) => {
+            (number != NO_LIMIT).then_some(Feature::FilesystemLimits)
+        }
         _ => None,
     }
 }

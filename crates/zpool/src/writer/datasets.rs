@@ -1,5 +1,6 @@
 //! Making datasets and snapshots.
 
+use super::counts::COUNT_OF_SNAPSHOTS;
 use super::file_system;
 use super::{DatasetId, NewEncryption, PoolWriter};
 use crate::dmu::{ObjectSetType, ObjectSpec, ObjectType, OpenSet, Policies, metadata_policy};
@@ -18,8 +19,6 @@ const NEXT_CLONES: ObjectType = ObjectType(37);
 const CLONES: ObjectType = ObjectType(52);
 /// A file system's guid in the system has so many bits.
 const FSID_BITS: u32 = 56;
-pub(super) const COUNT_OF_SNAPSHOTS: &str = "com.joyent:snapshot_count";
-pub(super) const COUNT_OF_FILE_SYSTEMS: &str = "com.joyent:filesystem_count";
 
 /// What a dataset begins as.
 #[derive(Clone, Debug)]
@@ -65,6 +64,9 @@ impl PoolWriter {
             clones: None,
         };
         self.put_dir(number, &phys)?;
+        if let Some((parent, _)) = parent {
+            self.count_new(number, parent)?;
+        }
         Ok(number)
     }
 
@@ -246,9 +248,7 @@ impl PoolWriter {
             .rsplit_once('/')
             .ok_or_else(|| Error::Exists(format!("dataset '{name}'")))?;
         let parent_dir = self.existing_dir(parent)?;
-        let dir = self.new_dir(Some((parent_dir, component)))?;
-        self.count_above(parent_dir, COUNT_OF_FILE_SYSTEMS, 1)?;
-        Ok(dir)
+        self.new_dir(Some((parent_dir, component)))
     }
 
     /// A first head in a new directory, marked as inconsistent.
@@ -272,21 +272,6 @@ impl PoolWriter {
         let mut set = OpenSet::create(set_type, policies, false, prev);
         self.unlock(id, &mut set)?;
         self.sets.insert(id.0, set);
-        Ok(())
-    }
-
-    /// Counts one dataset or snapshot more or less in a directory and all above it, where that is counted.
-    pub(super) fn count_above(&mut self, dir: ObjectNumber, key: &str, change: i64) -> Result<(), Error> {
-        let mut next = Some(dir);
-        while let Some(dir) = next {
-            if self.is_table(dir)?
-                && let Some(count) = self.table_get(dir, key)?
-            {
-                let changed = count.checked_add_signed(change).unwrap_or(0);
-                self.table_put(dir, key, changed)?;
-            }
-            next = self.dir(dir)?.parent;
-        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::accounts::UsedBy;
 use super::clones::{KEY, KEY_USERS};
-use super::datasets::{COUNT_OF_FILE_SYSTEMS, COUNT_OF_SNAPSHOTS};
+use super::counts::{COUNT_OF_FILE_SYSTEMS, COUNT_OF_SNAPSHOTS};
 use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
 use crate::dsl::{DatasetFlags, DatasetPhys, DirPhys};
@@ -121,19 +121,14 @@ impl PoolWriter {
             return Err(Corrupt::new(format!("an empty directory uses {used} bytes")).into());
         }
         if let Some(parent) = phys.parent {
-            let mut is_hidden = false;
             if let Some(children) = self.dir(parent)?.children {
                 let entries = self.table_all(children)?;
                 let entry = entries.iter().find(|entry| entry.value.as_u64() == Some(dir.0));
                 if let Some(entry) = entry {
-                    let name = entry.name_lossy();
-                    is_hidden = name.starts_with('%');
-                    self.table_remove(children, &name)?;
+                    self.table_remove(children, &entry.name_lossy())?;
                 }
             }
-            if !is_hidden {
-                self.count_above(parent, COUNT_OF_FILE_SYSTEMS, -1)?;
-            }
+            self.count_above(parent, COUNT_OF_FILE_SYSTEMS, -1)?;
         }
         self.give_up_key(dir)?;
         let tables = [phys.properties, phys.children, phys.clones];

@@ -15,6 +15,7 @@ mod bookmarks;
 mod clones;
 mod commit;
 mod config;
+mod counts;
 mod create;
 mod datasets;
 mod deadlists;

@@ -2,7 +2,7 @@
 //! becomes the clone.
 
 use super::accounts::UsedBy;
-use super::datasets::COUNT_OF_SNAPSHOTS;
+use super::counts::COUNT_OF_SNAPSHOTS;
 use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
 use crate::dsl::{DatasetFlags, DatasetPhys};

@@ -89,6 +89,7 @@ impl PoolWriter {
         value: &ZapValue,
     ) -> Result<(), Error> {
         let place = self.property_place(dataset)?;
+        self.count_if_limit(&place, property, value)?;
         let table = self.property_table(&place)?;
         match source {
             PropertySource::Local => {
@@ -100,6 +101,13 @@ impl PoolWriter {
             }
         }
         self.settle_property(&place, property)
+    }
+
+    fn count_if_limit(&mut self, place: &Place, property: &str, value: &ZapValue) -> Result<(), Error> {
+        if place.snapshot.is_none() && matches!(property, "filesystem_limit" | "snapshot_limit") {
+            self.count_for_limit(place.dir, value)?;
+        }
+        Ok(())
     }
 
     /// Forgets what a stream set for a property. Where no stream ever set any, it is forgotten what the owner set: before
@@ -225,12 +233,13 @@ impl PoolWriter {
         property: &str,
         value: &ZapValue,
     ) -> Result<(), Error> {
-        self.table_put_value(table, property, value)?;
         let place = Place {
             dir,
             snapshot: None,
             table: Some(table),
         };
+        self.count_if_limit(&place, property, value)?;
+        self.table_put_value(table, property, value)?;
         self.settle_property(&place, property)
     }
 

@@ -1,7 +1,7 @@
 //! Renaming datasets and snapshots.
 
 use super::accounts::UsedBy;
-use super::datasets::{COUNT_OF_FILE_SYSTEMS, COUNT_OF_SNAPSHOTS};
+use super::counts::{COUNT_OF_FILE_SYSTEMS, COUNT_OF_SNAPSHOTS};
 use super::encryption::KEY_ROOT;
 use super::lists::Totals;
 use super::{DatasetId, PoolWriter};
@@ -123,12 +123,11 @@ impl PoolWriter {
     }
 
     fn move_counts(&mut self, dir: ObjectNumber, from: ObjectNumber, to: ObjectNumber) -> Result<(), Error> {
+        self.count_before_move(dir)?;
         for (key, own) in [(COUNT_OF_FILE_SYSTEMS, 1), (COUNT_OF_SNAPSHOTS, 0)] {
-            let counted = match self.is_table(dir)? {
-                true => self.table_get(dir, key)?,
-                false => None,
+            let Some(count) = self.count_of(dir, key)? else {
+                continue;
             };
-            let Some(count) = counted else { continue };
             let count = count.saturating_add(own).cast_signed();
             self.count_above(from, key, count.saturating_neg())?;
             self.count_above(to, key, count)?;

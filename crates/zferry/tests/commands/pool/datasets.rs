@@ -208,3 +208,56 @@ fn a_rollback_destroys_what_is_newer_when_told_to() {
     assert_eq!(bench.names(), ["tank", "tank/a", "tank/a@1", "tank/a/b"]);
     bench.is_sound();
 }
+
+/// Has the counts of file systems and snapshots below a dataset.
+fn counts(bench: &Bench, dataset: &str) -> String {
+    let said = bench.does(&format!(
+        "get -Hpo value filesystem_count,snapshot_count {dataset}"
+    ));
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_lies_below_a_limit_is_counted() {
+    let bench = bench();
+    bench.does("snapshot tank/a@one tank/a/b@one");
+    assert_eq!(counts(&bench, "tank/a"), "none none");
+    // No limit is none.
+    bench.does("set filesystem_limit=none tank/a");
+    assert_eq!(counts(&bench, "tank/a"), "none none");
+    bench.does("set snapshot_limit=3 tank/a");
+    assert_eq!(counts(&bench, "tank/a"), "1 2");
+    assert_eq!(counts(&bench, "tank/a/b"), "0 1");
+    assert_eq!(counts(&bench, "tank"), "none none");
+    // Whoever may change a limit, as root may, is not kept by it.
+    for act in [
+        "create -p tank/a/b/c/d",
+        "create tank/other",
+        "snapshot tank/a/b/c@two tank/a@two",
+    ] {
+        bench.does(act);
+    }
+    assert_eq!(counts(&bench, "tank/a"), "3 4");
+    assert_eq!(counts(&bench, "tank/other"), "0 0");
+    bench.does("set filesystem_limit=100 tank");
+    assert_eq!(counts(&bench, "tank"), "5 4");
+    bench.does("clone tank/a@one tank/a/clone");
+    bench.does("snapshot tank/a/clone@three");
+    assert_eq!(counts(&bench, "tank/a"), "4 5");
+    bench.does("promote tank/a/clone");
+    assert_eq!(counts(&bench, "tank/a/clone"), "0 2");
+    bench.does("rename tank/a/clone tank/other/clone");
+    assert_eq!(
+        (counts(&bench, "tank/a"), counts(&bench, "tank/other")),
+        ("3 3".to_owned(), "1 2".to_owned())
+    );
+    bench.does("destroy tank/a/b@one");
+    bench.does("destroy -r tank/a/b/c");
+    assert_eq!(
+        (counts(&bench, "tank/a"), counts(&bench, "tank")),
+        ("1 1".to_owned(), "4 3".to_owned())
+    );
+    bench.does("rollback tank/a@two");
+    assert_eq!(counts(&bench, "tank"), "4 3");
+    bench.is_sound();
+}
