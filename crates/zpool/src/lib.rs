@@ -37,6 +37,6 @@ pub use salvage::is_sound;
 pub use units::{BlockId, ObjectNumber, Txg};
 pub use writer::{
     BeginOptions, CreateOptions, Damage, DatasetId, HealError, HealPlace, Healed, Healer, Healing,
-    NewEncryption, ObjectInfo, ObjectSetWriter, OwnProperties, PoolLayout, PoolWriter, PropertySource,
+    NewEncryption, ObjectInfo, ObjectSetWriter, OwnProperties, PoolLayout, PoolWriter, PropertySource, Room,
     ScrubOptions, ScrubReport, Sent, Slot, TopLayout, UserKey, WrittenKey,
 };

@@ -15,12 +15,12 @@ use zferry_wire::{Endian, u64_from_usize, usize_from_u32};
 use zferry_zpool::dmu::ObjectSpec;
 use zferry_zpool::spa::{EmbeddedType, PreparedBlock};
 use zferry_zpool::{
-    BlockId, DatasetId, DatasetPolicies, ObjectInfo, ObjectNumber, ObjectSetWriter, PoolWriter, Slot,
+    BlockId, DatasetId, DatasetPolicies, ObjectInfo, ObjectNumber, ObjectSetWriter, PoolWriter, Room, Slot,
 };
 use zferry_zstream::flags::{BeginFlags, RecordFlags};
 use zferry_zstream::record::{
-    Begin, CompressionType, Free, FreeObjects, Object, Record, Redact, Spill, TO_END, Write, WriteByRef,
-    WriteEmbedded,
+    Begin, CompressionType, Free, FreeObjects, Object, ObjsetType, Record, Redact, Spill, TO_END, Write,
+    WriteByRef, WriteEmbedded,
 };
 
 /// No object has this number or a higher one.
@@ -75,6 +75,24 @@ pub(super) struct Applier<'w> {
     has_committed: bool,
     /// How far it came, where that is to be noted.
     point: Option<Point>,
+    /// Whether a volume is received.
+    is_volume: bool,
+    /// The name of the dataset that is received into, for those who read errors.
+    target: &'w str,
+    /// How much the dataset may grow in the open transaction group, once that is known.
+    room: Option<Room>,
+}
+
+/// Whether a record adds to what there is.
+const fn adds(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Object(_)
+            | Record::Write(_)
+            | Record::WriteByRef(_)
+            | Record::WriteEmbedded(_)
+            | Record::Spill(_)
+    )
 }
 
 impl<'w> Applier<'w> {
@@ -85,6 +103,7 @@ impl<'w> Applier<'w> {
         policies: DatasetPolicies,
         begin: &Begin,
         endian: Endian,
+        target: &'w str,
     ) -> Self {
         Self {
             writer,
@@ -100,6 +119,9 @@ impl<'w> Applier<'w> {
             highest: 0,
             has_committed: false,
             point: None,
+            is_volume: matches!(begin.objset_type, ObjsetType::ZVOL),
+            target,
+            room: None,
         }
     }
 
@@ -117,6 +139,9 @@ impl<'w> Applier<'w> {
     pub(super) fn apply(&mut self, item: Item<Body>) -> Result<(), ReceiveError> {
         let (position, end, record_type) = (item.position, item.end, item.record.record_type());
         let place = item.record.resume_point();
+        if adds(&item.record) {
+            self.check_room()?;
+        }
         self.apply_one(item).map_err(|failure| match failure {
             Failure::Receive(error) => error,
             Failure::Fault(fault) => ReceiveError::Record {
@@ -129,6 +154,23 @@ impl<'w> Applier<'w> {
             point.pass(place, end);
         }
         Ok(())
+    }
+
+    /// Nothing is added where a quota is used up, or the pool.
+    fn check_room(&mut self) -> Result<(), ReceiveError> {
+        let room = match self.room.take() {
+            Some(room) => room,
+            None => self.writer.room(self.dataset, self.is_volume)?,
+        };
+        if self.writer.growth(self.dataset) < room.bytes {
+            self.room = Some(room);
+            return Ok(());
+        }
+        let Some(depth) = room.quota_at else {
+            return Err(ReceiveError::Full);
+        };
+        let names: Vec<_> = self.target.split('/').take(depth.saturating_add(1)).collect();
+        Err(ReceiveError::Quota(names.join("/")))
     }
 
     /// Commits when much has changed, so that memory stays bounded.
@@ -145,6 +187,7 @@ impl<'w> Applier<'w> {
             point.note(self.writer, self.dataset)?;
         }
         self.writer.commit()?;
+        self.room = None;
         self.has_committed = true;
         Ok(())
     }

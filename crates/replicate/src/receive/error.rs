@@ -39,6 +39,15 @@ pub enum ReceiveError {
     /// The pool cannot be read or written, or is full.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// A quota is used up.
+    #[error("the quota of {0} is used up")]
+    Quota(String),
+    /// What came is larger than the `refquota` of the target allows.
+    #[error("what was received is larger than the refquota of {0}")]
+    RefQuota(String),
+    /// The pool is full, but for what is reserved, and kept back.
+    #[error("the pool is full, but for what is reserved or kept back")]
+    Full,
     /// Blocks are damaged that could not be healed.
     #[error("{0}")]
     Unhealed(Box<HealReport>),
@@ -79,6 +88,8 @@ impl ReceiveError {
             },
             Self::Record { fault, .. } => fault.errno(),
             Self::Pool(error) => pool_errno(error),
+            Self::Quota(_) | Self::RefQuota(_) => Errno::EDQUOT,
+            Self::Full => Errno::ENOSPC,
             Self::Unhealed(report) => report
                 .first_failure
                 .as_ref()

@@ -99,7 +99,14 @@ impl<'a> Work<'a> {
         }
         self.is_kept = self.request.is_resumable;
         let policies = writer.policies(dataset)?;
-        let mut applier = Applier::new(writer, dataset, policies.clone(), self.begin, incoming.endian);
+        let mut applier = Applier::new(
+            writer,
+            dataset,
+            policies.clone(),
+            self.begin,
+            incoming.endian,
+            &self.request.destination.dataset,
+        );
         if self.request.is_resumable {
             applier.note_point(Point::new(incoming.start, self.resumed.as_ref()));
         }
@@ -179,7 +186,7 @@ impl<'a> Work<'a> {
     }
 
     /// The last step, in one transaction group.
-    fn finish(&mut self, writer: &mut PoolWriter, dataset: DatasetId) -> Result<(), Error> {
+    fn finish(&mut self, writer: &mut PoolWriter, dataset: DatasetId) -> Result<(), ReceiveError> {
         let name = &*self.request.destination.dataset;
         let mut target = dataset;
         if let Place::Over { head, base } = self.place {
@@ -189,6 +196,9 @@ impl<'a> Work<'a> {
                 .filter(|newest| Some(*newest) != base)
             {
                 writer.destroy_snapshot(newest, false)?;
+            }
+            if !writer.fits_ref_quota(dataset, head)? {
+                return Err(ReceiveError::RefQuota(name.to_owned()));
             }
             writer.clone_swap(dataset, head)?;
             self.properties.replace(writer, name)?;

@@ -38,6 +38,7 @@ mod promote;
 mod properties;
 mod redaction;
 mod rename;
+mod room;
 mod scrub;
 mod tail;
 
@@ -49,6 +50,7 @@ pub use new_keys::{NewEncryption, UserKey};
 
 pub use objects::{ObjectInfo, ObjectSetWriter, Slot};
 pub use properties::{OwnProperties, PropertySource};
+pub use room::Room;
 pub use scrub::{Damage, ScrubOptions, ScrubReport};
 
 use self::keys::Keys;

@@ -8,3 +8,4 @@ mod packages;
 mod raw;
 mod redacted;
 mod resume;
+mod space;
