@@ -3,28 +3,17 @@
 //! A table of a snapshot or head is that of the snapshot before it, with what the files that differ add and take: so the
 //! sums are computed from the difference alone. A file counts with the space of its blocks and 512 bytes for its dnode,
 //! where a flag in its dnode says that it was counted.
-//!
-//! ```text
-//! bonus of type 44    magic u32 | layout u16, bits 10–15: the header's size in units of 8 bytes | …; then, from there,
-//!                     24 uid | 32 gid | 48 flags (bit 47: has a project) | 128 project        64 bits each
-//! bonus of type 17    120 flags | 128 uid | 136 gid
-//! ```
 
 use super::finding::{Findings, Spot};
 use super::tree_diff::{GROUP_USED, PROJECT_USED, USER_USED};
-use crate::dmu::{Dnode, DnodeFlags, Object, ObjectSet, ObjectSetType, ObjectType};
+use crate::dmu::{Dnode, Object, ObjectSet, ObjectSetType, counted, owners};
 use crate::spa::{BlockPointer, BlockReader};
 use crate::zap;
 use crate::{Error, ObjectNumber};
 use std::collections::{BTreeMap, BTreeSet};
-use zferry_wire::Reader;
 
-/// What a dnode counts for beside its blocks, in bytes.
-const DNODE_BYTES: u64 = 512;
 /// More users than these are not kept.
 const SUMS_MAX: usize = 1 << 17;
-const SA_MAGIC: u32 = 0x2f_505a;
-const HAS_PROJECT: u64 = 1 << 47;
 /// What an object set's flags say: projects are counted in full.
 const PROJECTS_COUNTED: u64 = 1 << 2;
 
@@ -44,18 +33,7 @@ impl UserSums {
         let Some([user, group, project]) = owners(dnode) else {
             return;
         };
-        let counts = [
-            (
-                DnodeFlags::USER_USED_ACCOUNTED,
-                "",
-                dnode.used.wrapping_add(DNODE_BYTES),
-            ),
-            (DnodeFlags::USER_OBJECTS_ACCOUNTED, "obj-", 1),
-        ];
-        for (flag, prefix, count) in counts {
-            if !dnode.flags.contains(flag) {
-                continue;
-            }
+        for (prefix, count) in counted(dnode) {
             for (table, id) in [(USER_USED, user), (GROUP_USED, group), (PROJECT_USED, project)] {
                 let key = (table, format!("{prefix}{id:x}"));
                 if self.sums.len() >= SUMS_MAX && !self.sums.contains_key(&key) {
@@ -171,40 +149,4 @@ fn table_at(
         Ok(())
     })?;
     Ok(Some(table))
-}
-
-/// The user, group and project of a file; `None` for what is no file.
-fn owners(dnode: &Dnode) -> Option<[u64; 3]> {
-    let bonus = dnode.bonus();
-    match dnode.bonus_type {
-        ObjectType::ZNODE => {
-            let mut reader = Reader::new(bonus, dnode.endian);
-            reader.skip(128).ok()?;
-            let [user, group] = reader.u64s().ok()?;
-            Some([user, group, 0])
-        }
-        ObjectType::SYSTEM_ATTRIBUTES => {
-            let orders = [dnode.endian, dnode.endian.swapped()];
-            let is_ours = |endian: &zferry_wire::Endian| Reader::new(bonus, *endian).u32() == Ok(SA_MAGIC);
-            let Some(endian) = orders.into_iter().find(is_ours) else {
-                // Made, and not filled in yet.
-                return Some([0; 3]);
-            };
-            let mut reader = Reader::new(bonus, endian);
-            reader.skip(4).ok()?;
-            let header = usize::from(reader.u16().ok()? >> 10).saturating_mul(8);
-            let word = |offset: usize| {
-                let mut reader = Reader::new(bonus, endian);
-                reader.skip(header.saturating_add(offset)).ok()?;
-                reader.u64().ok()
-            };
-            let project = if word(48)? & HAS_PROJECT != 0 {
-                word(128)?
-            } else {
-                0
-            };
-            Some([word(24)?, word(32)?, project])
-        }
-        _ => None,
-    }
 }

@@ -31,5 +31,5 @@ pub(crate) use intent_log::LogHeader;
 pub(crate) use ledger::{Ledger, sizes};
 pub use open_object::Policies;
 pub(crate) use open_object::{Context, OpenObject};
-pub(crate) use open_set::{OpenSet, SlotState, metadata_policy, objects_in};
+pub(crate) use open_set::{OpenSet, SlotState, counted, metadata_policy, objects_in, owners};
 pub(crate) use post_order::{Pause, PostOrder, Stopped};

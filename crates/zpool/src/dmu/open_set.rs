@@ -1,5 +1,9 @@
 //! An object set in change: its objects, and the blocks of dnodes that they stand in.
 
+mod users;
+
+pub(crate) use users::{counted, owners};
+
 use super::intent_log::{HEADER_BYTES, HEADER_OFFSET, LogHeader};
 use super::ledger::Ledger;
 use super::open_object::{Context, OpenObject, Policies};
@@ -568,6 +572,7 @@ impl OpenSet {
     /// Writes out the whole set and returns where it is now.
     pub(crate) fn write_out(&mut self, io: &mut BlockWriter) -> Result<BlockPointer, Error> {
         self.settle(io)?;
+        self.count_users(io)?;
         let mut context = Context {
             io,
             ledger: &mut self.ledger,

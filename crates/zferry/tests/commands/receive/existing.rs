@@ -1,6 +1,7 @@
 //! `zferry receive` into what exists: incremental streams, clones, `-F`, and what it says of targets that do not fit.
 
 use crate::support::{Bench, example_sends};
+use zferry_fixtures::example;
 
 /// A pool with `tank/x`, received from a full stream of `harbour/log@monday`.
 fn with_log() -> Bench {
@@ -211,4 +212,31 @@ fn an_increment_that_is_cut_or_damaged_leaves_the_target_as_it_was() {
     }
     assert!(bench.image().exists() && bench.sends("tank/x@monday") == before);
     bench.receive("tank/x", &step).succeeds();
+}
+
+#[test]
+fn what_users_have_is_kept_up_where_openzfs_counts_it() {
+    let bench = Bench::without_pool("harbour");
+    std::fs::copy(example().unwrap().image(), bench.image()).unwrap();
+    let users = |bench: &Bench, dataset: &str| {
+        let properties = "userused@0,userobjused@0,groupused@0,groupobjused@0,userused@1000,userobjused@1000";
+        bench.get(properties, dataset)
+    };
+    bench.is_sound();
+    for (dataset, from, to) in [
+        ("log", "monday", "tuesday"),
+        ("log", "tuesday", "friday"),
+        ("photos", "monday", "tuesday"),
+    ] {
+        let step = example_sends(&format!("-Lec -i @{from} harbour/{dataset}@{to}"));
+        let copy = format!("harbour/copy-{dataset}-{to}");
+        // A clone begins with the tables of what OpenZFS counted.
+        bench.does(&format!("clone harbour/{dataset}@{from} {copy}"));
+        bench.does(&format!("promote {copy}"));
+        let before = users(&bench, &copy);
+        bench.receive(&["-F", &copy], &step).succeeds();
+        bench.is_sound();
+        assert_ne!(users(&bench, &copy), before, "{dataset}");
+        bench.does(&format!("promote harbour/{dataset}"));
+    }
 }
