@@ -174,3 +174,76 @@ fn what_does_not_fit_is_refused_in_the_words_of_zfs() {
     bench.creates("-F vault/safe", &next).succeeds();
     bench.is_sound();
 }
+
+/// The token with which the receive into a dataset goes on, if there is one.
+fn token_of(bench: &Bench, dataset: &str) -> Option<String> {
+    let is_there = bench.names().iter().any(|name| name == dataset);
+    let token = is_there.then(|| bench.get("receive_resume_token", dataset));
+    token.filter(|token| token != "-")
+}
+
+/// How long BEGIN is, and the list behind it, in bytes.
+fn begin_and_list(stream: &[u8]) -> (usize, usize) {
+    let length = stream
+        .get(4..8)
+        .unwrap()
+        .try_into()
+        .map(u32::from_le_bytes)
+        .unwrap();
+    (312, length.try_into().unwrap())
+}
+
+#[test]
+fn what_was_cut_goes_on_without_a_key() {
+    let bench = bench();
+    for dataset in DATASETS {
+        let [a, b] = ["a", "b"].map(|snapshot| format!("vault/{dataset}@{snapshot}"));
+        let target = format!("vault/{dataset}");
+        for arguments in [&["-w", &a][..], &["-w", "-i", "@a", &b]] {
+            let whole = sent(arguments);
+            let mut stream = whole.clone();
+            let mut resumed = 0;
+            for share in [30, 0, 50, 99, 70] {
+                let cut = &stream[..(stream.len() * share / 100).max(700).min(stream.len() - 1)];
+                bench.creates(&["-s", &target], cut).fails();
+                if let Some(token) = token_of(&bench, &target) {
+                    stream = sent(&["-t", &token]);
+                    resumed += 1;
+                }
+            }
+            assert!(resumed > 3, "{target}: {resumed}");
+            bench.creates(&["-s", &target], &stream).succeeds();
+            let again = bench.sends(arguments);
+            let (again, sent) = (undecided(&again), undecided(&whole));
+            assert!(again == sent, "{arguments:?}");
+        }
+    }
+    bench.is_sound();
+}
+
+#[test]
+fn of_what_is_cut_in_its_list_of_keys_nothing_is_kept() {
+    let bench = bench();
+    bench.creates(&["vault"], &sent("vault/open@a")).fails();
+    bench
+        .creates(&["vault/first"], &sent("-w vault/open@a"))
+        .succeeds();
+    let before = bench.names();
+    let stream = sent("-w vault/aes-256-gcm@a");
+    let (begin, list) = begin_and_list(&stream);
+    assert!(list > 100);
+    for at in [
+        1,
+        begin - 1,
+        begin,
+        begin + 1,
+        begin + list / 2,
+        begin + list - 1,
+        begin + list,
+    ] {
+        bench.creates(&["-s", "vault/x"], &stream[..at]).fails();
+        assert_eq!(bench.names(), before, "{at}");
+    }
+    bench.creates(&["-s", "vault/x"], &stream).succeeds();
+    bench.is_sound();
+}
