@@ -49,6 +49,10 @@ fn start_receiving(bench: &Bench) -> Receiving {
             other => other.unwrap(),
         }
         file.unlock().unwrap();
+        if process.try_wait().unwrap().is_some() {
+            // It looked for other users at the very moment when this did.
+            return start_receiving(bench);
+        }
         thread::yield_now();
     }
     Receiving { process, input, rest }
