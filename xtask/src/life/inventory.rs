@@ -45,6 +45,19 @@ pub(super) struct Inventory {
 }
 
 impl Inventory {
+    /// The clone through which a dataset depends on itself, where `why` says that one does: it, or the nearest above it.
+    pub(super) fn clone_at(&self, why: &str) -> Option<String> {
+        let (_, name) = why.split_once("recursive dependency at '")?;
+        let mut name = name.split_once('\'')?.0;
+        loop {
+            let dataset = self.datasets.iter().find(|dataset| dataset.name == name)?;
+            if dataset.origin.is_some() {
+                return Some(name.to_owned());
+            }
+            name = name.rsplit_once('/')?.0;
+        }
+    }
+
     pub(super) fn read(world: &World, pool: &str) -> Result<Self> {
         let mut command = world.zferry(pool);
         command.args(["list", "-Hp", "-r", "-t", "all", "-o"]);

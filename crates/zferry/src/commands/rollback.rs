@@ -78,6 +78,11 @@ fn plan(writer: &PoolWriter, args: &Args) -> Result<(Later, Vec<String>), Comman
     let mut clones = Vec::new();
     for snapshot in &later.snapshots {
         let found = dependents::dependents(dsl, snapshot).map_err(cannot)?;
+        let found = if args.clones {
+            found.in_order()?
+        } else {
+            found.names
+        };
         clones.extend(found.iter().cloned());
         planned.extend(found);
         planned.push(snapshot.clone());

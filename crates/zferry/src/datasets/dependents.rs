@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use zferry_zpool::dsl::DslPool;
 use zferry_zpool::{Error, ObjectNumber};
 
+use crate::error::CommandError;
+
 /// A dataset on the way through what depends on another.
 enum Step {
     /// What depends on it comes first.
@@ -13,31 +15,65 @@ enum Step {
     Leave(String),
 }
 
-/// The names of everything that depends on a file system, volume or snapshot, each before what it depends on itself.
+/// What depends on a dataset.
+pub(crate) struct Dependents {
+    /// Each before what it depends on itself, as far as there is such an order.
+    pub(crate) names: Vec<String>,
+    /// A dataset that depends on itself: on a clone of something that depends on it.
+    recursion: Option<String>,
+}
+
+impl Dependents {
+    /// The names, in an order in which all of them can be destroyed.
+    ///
+    /// # Errors
+    /// Where datasets depend on each other in a circle, so that there is none.
+    pub(crate) fn in_order(self) -> Result<Vec<String>, CommandError> {
+        match self.recursion {
+            None => Ok(self.names),
+            Some(name) => Err(CommandError::failed(format_args!(
+                "cannot determine dependent datasets: recursive dependency at '{name}'"
+            ))),
+        }
+    }
+}
+
+/// The names of everything that depends on a file system, volume or snapshot.
 ///
 /// # Errors
 /// Where the pool's metadata cannot be read.
-pub(crate) fn dependents(dsl: &DslPool<'_>, name: &str) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
+pub(crate) fn dependents(dsl: &DslPool<'_>, name: &str) -> Result<Dependents, Error> {
+    let (mut names, mut recursion) = (Vec::new(), None);
     let mut seen = HashSet::new();
+    // Those that are entered and not left yet.
+    let mut way: Vec<String> = Vec::new();
     let mut steps = vec![Step::Enter(name.to_owned())];
     while let Some(step) = steps.pop() {
         match step {
+            Step::Enter(name) if seen.insert(name.clone()) => {
+                let next = directly_dependent(dsl, &name)?;
+                way.push(name.clone());
+                steps.push(Step::Leave(name));
+                steps.extend(next.into_iter().rev().map(Step::Enter));
+            }
             Step::Enter(name) => {
-                if seen.insert(name.clone()) {
-                    let next = directly_dependent(dsl, &name)?;
-                    steps.push(Step::Leave(name));
-                    steps.extend(next.into_iter().rev().map(Step::Enter));
-                }
+                let place = way.iter().position(|other| *other == name);
+                // Of a circle that a snapshot closes, its clone is named.
+                let again = place.and_then(|place| {
+                    let mut circle = way.get(place..).unwrap_or_default().iter();
+                    circle.find(|name| !name.contains('@'))
+                });
+                recursion = recursion.or_else(|| again.cloned());
             }
             Step::Leave(dependent) => {
+                way.pop();
                 if dependent != name {
-                    found.push(dependent);
+                    names.push(dependent);
                 }
             }
         }
     }
-    Ok(found)
+    Ok(Dependents { names, recursion })
 }
 
 /// Of a snapshot, its clones; else the children, then the snapshots. What a receive works on is left out.

@@ -108,10 +108,10 @@ fn plan(dsl: &DslPool<'_>, args: &Args) -> Result<Vec<String>, CommandError> {
     }
     let found = dependents::dependents(dsl, name).map_err(|error| cannot_destroy(name, &error))?;
     if !args.clones {
-        check_dependents(&target, &found, args)?;
+        check_dependents(&target, &found.names, args)?;
     }
     let mut planned = Vec::new();
-    for dependent in found.into_iter().chain([name.clone()]) {
+    for dependent in found.in_order()?.into_iter().chain([name.clone()]) {
         args.announce(&dependent)?;
         if dependent != *name || !is_pool {
             planned.push(dependent);

@@ -86,7 +86,8 @@ fn plan(
     let mut clones = Vec::new();
     if args.clones && !args.dry_run {
         for snapshot in &chosen {
-            for dependent in dependents::dependents(dsl, snapshot).map_err(cannot)? {
+            let found = dependents::dependents(dsl, snapshot).map_err(cannot)?;
+            for dependent in found.in_order()? {
                 args.announce(&dependent)?;
                 clones.push(dependent);
             }
@@ -129,6 +130,7 @@ fn choose(head: &str, snapshots: &[String], specification: &str) -> Vec<String> 
 /// Says which clones keep a snapshot from being destroyed; whether there are any.
 fn say_clones(dsl: &DslPool<'_>, snapshot: &str) -> Result<bool, CommandError> {
     let found = dependents::dependents(dsl, snapshot).map_err(|error| cannot_destroy(snapshot, &error))?;
+    let found = found.names;
     if found.is_empty() {
         return Ok(false);
     }
