@@ -404,6 +404,15 @@ impl OpenObject {
         Ok(Some(Cow::Owned(self.reader(io).read(&pointer)?.bytes)))
     }
 
+    /// How many objects, in a block of dnodes, or blocks there are behind the pointer of a data block; 0 where the block is
+    /// in change.
+    pub(crate) fn fill_as_written(&self, io: &BlockWriter, id: u64) -> Result<u64, Error> {
+        if self.content.contains_key(&id) {
+            return Ok(0);
+        }
+        Ok(self.pointer(io, 0, id)?.fill())
+    }
+
     /// The content of a data block, zeros for a hole.
     pub(crate) fn block_or_zeros(&self, io: &BlockWriter, id: u64) -> Result<Vec<u8>, Error> {
         let found = self.block(io, id)?;

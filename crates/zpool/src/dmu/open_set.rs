@@ -472,8 +472,13 @@ impl OpenSet {
         let mut number = self.hint.max(1);
         loop {
             let id = number / SLOTS;
-            let in_change = self.meta.peek(io, id)?;
             let first = id.saturating_mul(SLOTS);
+            // A pointer counts the dnodes behind it: nothing need be read to pass over a full block.
+            if self.meta.fill_as_written(io, id)? >= SLOTS {
+                number = first.saturating_add(SLOTS);
+                continue;
+            }
+            let in_change = self.meta.peek(io, id)?;
             let Some(block) = in_change else { break };
             let slot = (number.saturating_sub(first)..SLOTS)
                 .find(|slot| Dnode::is_free(slot_of(&block, *slot)) && !is_interior(&block, *slot));

@@ -5,6 +5,7 @@
 
 use super::BlockReader;
 use super::range_set::{HISTOGRAM, RangeSet};
+use super::replayed::Replayed;
 use super::space_map::SpaceMapPhys;
 use super::space_map_entries::{self, Entry};
 use crate::dmu::ObjectSet;
@@ -110,13 +111,14 @@ impl Metaslab {
         }
         let mut late = Vec::new();
         let mut free = RangeSet::default();
-        free.insert(self.start, self.end());
         if let (Some(map), Some(meta), false) = (self.map, meta, self.is_new) {
-            self.replay(reader, meta, map, ashift, &mut free, |txg, start, end| {
+            free = self.replay(reader, meta, map, ashift, |txg, start, end| {
                 if held.is_some_and(|held| held.oldest < txg && txg <= held.last) {
                     late.push((txg, start, end));
                 }
             })?;
+        } else {
+            free.insert(self.start, self.end());
         }
         let mut usable = free.clone();
         for (start, end) in deferred {
@@ -136,15 +138,20 @@ impl Metaslab {
         Ok(kept)
     }
 
+    /// What is free after all that the space map says.
     fn replay(
         &self,
         reader: &BlockReader,
         meta: &ObjectSet,
         map: ObjectNumber,
         ashift: u32,
-        free: &mut RangeSet,
         mut freed: impl FnMut(Txg, u64, u64),
-    ) -> Result<(), Error> {
+    ) -> Result<RangeSet, Error> {
+        let place = |sector: u64| {
+            let bytes = sector.checked_mul(1_u64.checked_shl(ashift)?)?;
+            bytes.checked_add(self.start).filter(|place| *place <= self.end())
+        };
+        let mut sectors = Replayed::all_free(self.bytes.checked_shr(ashift).unwrap_or(0));
         let object = meta.object(reader, map)?;
         let length = SpaceMapPhys::decode(&object)?.length;
         let block_bytes = object.dnode.data_bytes();
@@ -157,19 +164,13 @@ impl Metaslab {
             let bytes = block.bytes.get(..here).unwrap_or_default();
             space_map_entries::decode(bytes, block.endian, &mut txg, |txg, entry| {
                 let Entry { offset, len, is_free } = entry;
-                let start = offset
-                    .checked_shl(ashift)
-                    .and_then(|offset| offset.checked_add(self.start));
-                let end = start.and_then(|start| start.checked_add(len.checked_shl(ashift)?));
+                let (start, end) = (place(offset), offset.checked_add(len).and_then(place));
                 let fits = match (start, end) {
-                    (Some(start), Some(end)) if end <= self.end() => {
-                        if is_free {
-                            freed(txg, start, end);
-                            free.insert(start, end)
-                        } else {
-                            free.remove(start, end)
-                        }
+                    (Some(start), Some(end)) if is_free => {
+                        freed(txg, start, end);
+                        sectors.give(offset, len)
                     }
+                    (Some(_), Some(_)) => sectors.take(offset, len),
                     _ => false,
                 };
                 if fits {
@@ -182,6 +183,12 @@ impl Metaslab {
             })?;
             offset = offset.saturating_add(u64_from_usize(here).max(1));
         }
+        let mut free = RangeSet::default();
+        sectors.for_each_free(|start, end| {
+            if let (Some(start), Some(end)) = (place(start), place(end)) {
+                free.push(start, end);
+            }
+        });
         let used = self.bytes.saturating_sub(free.bytes());
         if used != self.allocated {
             let said = self.allocated;
@@ -190,7 +197,7 @@ impl Metaslab {
             ))
             .into());
         }
-        Ok(())
+        Ok(free)
     }
 
     /// Takes over what a log says that its space map does not. The metaslab must be loaded and unchanged.

@@ -15,6 +15,7 @@ mod range_set;
 mod ranges;
 mod read;
 mod removal;
+mod replayed;
 mod scan;
 mod seal;
 mod shared;

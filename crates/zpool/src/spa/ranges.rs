@@ -24,6 +24,20 @@ pub(super) struct Place {
 }
 
 impl Ranges {
+    /// Puts a range in behind all others.
+    pub(super) fn push(&mut self, range: Range) {
+        // What is put in between later has room.
+        match self.lists.last_mut() {
+            Some(list) if list.len() < LIST_MAX / 2 => list.push(range),
+            _ => self.lists.push(vec![range]),
+        }
+    }
+
+    /// The last range.
+    pub(super) fn last(&self) -> Option<Range> {
+        self.lists.last()?.last().copied()
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.lists.is_empty()
     }

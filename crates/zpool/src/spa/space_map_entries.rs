@@ -109,14 +109,21 @@ pub(crate) fn encode_all(from: u64, block_bytes: u64, changes: &[Change], long: 
     writer.into_bytes()
 }
 
-/// The size of the condensed form of a map with these ranges, in bytes: a bound for when condensing is worth it.
-fn condensed_bytes(ranges: &[(u64, u64)]) -> u64 {
-    u64_from_usize(ranges.len().saturating_mul(16)).max(8)
+/// The size of the condensed form of a map with these ranges of bytes, in bytes.
+fn condensed_bytes(ranges: &[(u64, u64)], ashift: u32) -> u64 {
+    let is_long = |(start, end): &(u64, u64)| {
+        let sectors = end.saturating_sub(*start).checked_shr(ashift);
+        sectors.is_some_and(|sectors| sectors > SHORT_RUN_MAX)
+    };
+    let long = ranges.iter().filter(|range| is_long(range)).count();
+    u64_from_usize(ranges.len().saturating_add(long))
+        .saturating_mul(8)
+        .max(8)
 }
 
-/// Whether a map of so many bytes is to be condensed.
-pub(crate) fn is_bloated(length: u64, ranges: &[(u64, u64)], block_bytes: u64) -> bool {
-    length > block_bytes.saturating_mul(4) && length > condensed_bytes(ranges).saturating_mul(2)
+/// Whether a map of so many bytes is to be condensed, as OpenZFS decides it (`zfs_condense_pct`).
+pub(crate) fn is_bloated(length: u64, ranges: &[(u64, u64)], ashift: u32, block_bytes: u64) -> bool {
+    length > block_bytes.saturating_mul(4) && length > condensed_bytes(ranges, ashift).saturating_mul(2)
 }
 
 #[cfg(test)]

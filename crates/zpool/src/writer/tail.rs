@@ -178,7 +178,7 @@ impl PoolWriter {
         let is_overtaken = metaslab.is_overtaken;
         let mut object = self.mos.object(&mut self.io, number)?.clone();
         let block_bytes = object.dnode.data_bytes();
-        let is_condensed = is_overtaken || is_bloated(length, &ranges, block_bytes);
+        let is_condensed = is_overtaken || is_bloated(length, &ranges, ashift, block_bytes);
         let mut ledger = std::mem::take(&mut self.mos.ledger);
         let mut context = crate::dmu::Context {
             io: &mut self.io,

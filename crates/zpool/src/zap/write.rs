@@ -186,14 +186,18 @@ enum Kind {
 }
 
 fn kind(set: &mut OpenSet, io: &mut BlockWriter, number: ObjectNumber) -> Result<Option<Kind>, Error> {
-    let Some(block) = set.with_reading(io, number, |object, io| object.block(io, 0))? else {
-        return Ok(None);
-    };
-    match block_type(&block, Endian::Little)? {
-        BLOCK_TYPE_MICRO => Ok(Some(Kind::Micro(MicroTable::decode(&block)?))),
-        BLOCK_TYPE_HEADER => Ok(Some(Kind::Fat(FatTable::decode(&block)?))),
-        other => Err(Corrupt::new(format!("object {number} is no table: it begins with {other:x}")).into()),
-    }
+    set.with_reading(io, number, |object, io| {
+        let Some(block) = object.peek(io, 0)? else {
+            return Ok(None);
+        };
+        match block_type(&block, Endian::Little)? {
+            BLOCK_TYPE_MICRO => Ok(Some(Kind::Micro(MicroTable::decode(&block)?))),
+            BLOCK_TYPE_HEADER => Ok(Some(Kind::Fat(FatTable::decode(&block)?))),
+            other => {
+                Err(Corrupt::new(format!("object {number} is no table: it begins with {other:x}")).into())
+            }
+        }
+    })
 }
 
 fn store_micro(

@@ -2,7 +2,7 @@
 
 use super::{BLOCK_TYPE_MICRO, ZapEntry, ZapValue, hash_name};
 use crate::Corrupt;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use zferry_wire::{Endian, Reader, Writer, u64_from_usize, usize_from_u64};
 
 /// The longest name, in bytes, without the zero behind it.
@@ -43,6 +43,19 @@ impl Slot {
         Some(slot)
     }
 
+    /// None where the name is empty, or does not end.
+    fn decode(mut name: [u8; NAME_ROOM], value: u64, differentiator: u32) -> Option<Self> {
+        let end = name.iter().position(|byte| *byte == 0).filter(|end| *end > 0)?;
+        // A longer name may have stood here before.
+        name.get_mut(end..)?.fill(0);
+        Some(Self {
+            name,
+            name_bytes: u8::try_from(end).ok()?,
+            value,
+            differentiator,
+        })
+    }
+
     fn name(&self) -> &[u8] {
         self.name.get(..usize::from(self.name_bytes)).unwrap_or_default()
     }
@@ -61,15 +74,13 @@ impl MicroTable {
         let mut reader = Reader::new(block, Endian::Little);
         let [_type, salt, norm_flags] = reader.u64s()?;
         let (chunks, _) = block.get(64..).unwrap_or_default().as_chunks::<64>();
-        let mut slots = Vec::new();
+        let mut slots = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             let mut reader = Reader::new(chunk, Endian::Little);
             let value = reader.u64()?;
             let differentiator = reader.u32()?;
             reader.skip(2)?;
-            let name = reader.rest().split(|byte| *byte == 0).next().unwrap_or_default();
-            let is_taken = !name.is_empty();
-            slots.push(is_taken.then(|| Slot::new(name, value, differentiator)).flatten());
+            slots.push(Slot::decode(reader.array()?, value, differentiator));
         }
         while matches!(slots.last(), Some(None)) {
             slots.pop();
@@ -150,11 +161,14 @@ impl MicroTable {
     }
 
     /// Puts names in that are not there yet, until there is no room any more; returns how many.
-    pub(super) fn extend<'a>(&mut self, entries: impl Iterator<Item = (&'a [u8], u64)>) -> usize {
-        let mut rivals: HashMap<u64, BTreeSet<u32>> = HashMap::new();
+    pub(super) fn extend<'a>(&mut self, entries: impl Iterator<Item = (&'a [u8], u64)> + Clone) -> usize {
+        let shared = self.shared_hashes(entries.clone().map(|(name, _)| name));
+        let mut rivals: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
         for slot in self.slots.iter().flatten() {
-            let differentiators = rivals.entry(self.hash(slot.name())).or_default();
-            differentiators.insert(slot.differentiator);
+            let hash = self.hash(slot.name());
+            if shared.contains(&hash) {
+                rivals.entry(hash).or_default().insert(slot.differentiator);
+            }
         }
         let mut free = 0_usize;
         let mut count = 0_usize;
@@ -169,15 +183,30 @@ impl MicroTable {
                     break;
                 }
             }
-            let taken = rivals.entry(self.hash(name)).or_default();
-            let differentiator = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
-            taken.insert(differentiator);
+            let hash = self.hash(name);
+            let differentiator = if shared.contains(&hash) {
+                let taken = rivals.entry(hash).or_default();
+                let least = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
+                taken.insert(least);
+                least
+            } else {
+                0
+            };
             if let Some(slot) = self.slots.get_mut(free) {
                 *slot = Slot::new(name, value, differentiator);
             }
             count = count.saturating_add(1);
         }
         count
+    }
+
+    /// The hashes that several names have, of those that are here and of these: hardly ever any.
+    fn shared_hashes<'a>(&self, names: impl Iterator<Item = &'a [u8]>) -> BTreeSet<u64> {
+        let mut hashes: Vec<u64> = names.map(|name| self.hash(name)).collect();
+        hashes.extend(self.slots.iter().flatten().map(|slot| self.hash(slot.name())));
+        hashes.sort_unstable();
+        let equal = hashes.chunk_by(|a, b| a == b).filter(|equal| equal.len() > 1);
+        equal.filter_map(|equal| equal.first().copied()).collect()
     }
 
     fn hash(&self, name: &[u8]) -> u64 {
