@@ -1,6 +1,7 @@
 //! Developers' tasks, run as `cargo xtask TASK`.
 
 mod bench;
+mod cuts;
 mod example;
 mod fuzz;
 mod interop;
@@ -34,6 +35,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Run the fuzz targets for a bounded time
     Fuzz(fuzz::Arguments),
+    /// Cut streams, and have OpenZFS's kernel, in a virtual machine, and zferry go on with them
+    Cuts(cuts::Arguments),
     /// Have OpenZFS's own code judge the streams that zferry makes
     Interop(interop::Arguments),
     /// Let zferry and OpenZFS's own code act on one pool in turn, at random, and judge it
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Example => example::run(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Cuts(arguments) => cuts::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Life(arguments) => life::run(&arguments),
         Task::Kill(arguments) => kill::run(&arguments),
