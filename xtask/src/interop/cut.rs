@@ -18,14 +18,24 @@ const CUTS: u64 = 2;
 /// A stream that is to be received in pieces.
 pub(super) struct Cut<'a> {
     pub(super) zferry: &'a Path,
-    /// The pool that it was sent from.
+    /// The pool that it was sent from, and the snapshot.
     pub(super) source: &'a Path,
+    pub(super) snapshot: &'a str,
     pub(super) stream: &'a Path,
     /// The snapshot that it becomes, and the one that it is a clone of.
     pub(super) into: &'a str,
     pub(super) origin: Option<&'a str>,
     /// The folder with the pool, which has what the stream continues.
     pub(super) folder: PathBuf,
+}
+
+/// The key of what the corpus has encrypted, as is written beside it.
+fn key_of(snapshot: &str) -> Option<String> {
+    match snapshot.split('@').next()? {
+        "crypt/gcm" => Some("correct horse battery\n".to_owned()),
+        "crypt/ccm" => Some("1".repeat(64)),
+        _ => None,
+    }
 }
 
 impl Cut<'_> {
@@ -76,6 +86,11 @@ impl Cut<'_> {
         let token = output(get.args(["get", "-H", "-o", "value", "receive_resume_token", dataset]))?;
         let mut send = Command::new(self.zferry);
         send.arg("-d").arg(self.source).args(["send", "-t", token.trim()]);
+        if let Some(key) = key_of(self.snapshot) {
+            let file = self.folder.join("key");
+            fs::write(&file, key)?;
+            send.arg("-K").arg(file);
+        }
         succeed(send.stdin(Stdio::null()).stdout(File::create(rest)?))
     }
 }

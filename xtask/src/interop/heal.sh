@@ -10,10 +10,8 @@ while read -r number pool snapshot stream; do
   zfs receive -c "$snapshot" < "$stream.zsend" || say_bad "$snapshot from $stream: not healed"
   zpool export "$pool" || say_bad "$number: export"
   zpool import -d "/share/ours/$number" -N "$pool" > /dev/null 2>&1 || say_bad "$number: import of ours"
-  if [ "$stream" != basic-fs-c ]; then
-    zpool scrub -w "$pool"
-    zpool status -v "$pool" | grep -q 'scrub repaired 0B in .* with 0 errors' || say_bad "$snapshot from $stream: $(zpool status -v "$pool")"
-  fi
+  zpool scrub -w "$pool"
+  zpool status -v "$pool" | grep -q 'scrub repaired 0B in .* with 0 errors' || say_bad "$snapshot from $stream: $(zpool status -v "$pool")"
   zpool export "$pool" || say_bad "$number: export of ours"
 done < cases
 echo "heal done"

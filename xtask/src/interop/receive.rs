@@ -178,6 +178,7 @@ fn judge(judges: &Judges, zferry: &Path, stream: &Stream, folder: &Path) -> Resu
     let cut = Cut {
         zferry,
         source: &stream.image,
+        snapshot: stream.line.arguments.last().map_or("", String::as_str),
         stream: &path,
         into,
         origin,

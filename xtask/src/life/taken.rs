@@ -24,6 +24,8 @@ const GROWING: &[(&str, u64)] = &[
     ("zap", 128 << 10),
     // What the last groups gave back stands in a list until the next one takes it from there.
     ("bpobj", 48 << 10),
+    // The root keeps the properties that it was given, and tables of none what they had when they were fullest.
+    ("DSL props", 64 << 10),
 ];
 /// How many more objects of these types there may be: space maps of parts that had none, and their logs, of which the
 /// open one and a table go on; the pool's log of errors.

@@ -597,3 +597,21 @@ fn blocks_in_pieces_are_healed() {
     let again = bench.send_own(&["-c", "-L", "gang/fs@s"]);
     assert!(fs::read(stream).unwrap() == fs::read(again).unwrap());
 }
+
+/// LZ4 is tried as OpenZFS's own compressor writes it, for which a plain stream is enough.
+#[test]
+fn what_openzfs_compressed_is_healed_from_what_is_not_compressed() {
+    let Some(corpus) = corpus() else {
+        eprintln!("skipped: it takes the corpus");
+        return;
+    };
+    let bench = Bench::of(&corpus.file("basic.img"), "basic");
+    for snapshot in ["basic/fs@a", "basic/fs@c"] {
+        let stream = bench.send_own(&[snapshot]);
+        let blocks = bench.blocks(snapshot, Txg(0));
+        let compressed = blocks.iter().filter(|pointer| pointer.compression() == 15);
+        assert!(compressed.count() > 1, "{snapshot}");
+        bench.heals(&blocks, &[snapshot], &stream);
+    }
+    bench.check("basic");
+}

@@ -12,14 +12,16 @@
 //! a stream of the other byte order is tried turned round, as it is received, and as it came, as OpenZFS stores what came
 //! compressed.
 //!
-//! A compressor that is not the one that wrote the block, such as another version of a library, makes other bytes of the
-//! same content; then only compressed or raw streams help.
+//! LZ4 is tried as it is written here and as OpenZFS writes it. Of gzip and zstd, OpenZFS has other versions of the
+//! libraries, which make other bytes of the same content; there only compressed or raw streams help.
 
 use super::{BLOCK_BYTES_MAX, HealError, HealPlace};
 use crate::spa::{BlockPointer, BlockReader};
 use std::borrow::Cow;
 use std::sync::Arc;
-use zferry_blocks::compress::{Compression, CompressionLevel, compress, decompress, zstd_stored_level};
+use zferry_blocks::compress::{
+    Compression, CompressionLevel, compress, compress_lz4_as_openzfs, decompress, zstd_stored_level,
+};
 use zferry_blocks::crypt::Key;
 use zferry_wire::{Endian, usize_from_u64};
 
@@ -147,14 +149,17 @@ impl Remaker {
             };
         }
         for level in self.levels(compression, sent, damaged) {
-            let mut made = vec![0; damaged.len()];
-            let Some(len) = compress(compression, level, content, &mut made) else {
-                continue;
-            };
-            made.get_mut(len..).unwrap_or_default().fill(0);
-            if let Some(made) = self.sealed(pointer, made)? {
+            let made = within(damaged.len(), |made| compress(compression, level, content, made));
+            if let Some(made) = made
+                && let Some(made) = self.sealed(pointer, made)?
+            {
                 return Ok(Some(made));
             }
+        }
+        if compression == Compression::Lz4
+            && let Some(made) = within(damaged.len(), |made| compress_lz4_as_openzfs(content, made))
+        {
+            return self.sealed(pointer, made);
         }
         Ok(None)
     }
@@ -187,6 +192,14 @@ impl Remaker {
     fn checked(&self, pointer: &BlockPointer, made: Vec<u8>) -> Option<Vec<u8>> {
         self.summed_by.verify(pointer, &made).ok().map(|()| made)
     }
+}
+
+/// So many bytes, compressed ones and zeros behind them. Nothing where they do not fit.
+fn within(len: usize, compress: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<Vec<u8>> {
+    let mut made = vec![0; len];
+    let taken = compress(&mut made)?;
+    made.get_mut(taken..)?.fill(0);
+    Some(made)
 }
 
 /// The content in the byte orders in which it may have been stored, likely ones first.
